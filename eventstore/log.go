@@ -17,9 +17,9 @@ type Log interface {
 
 // Appender appends.
 type Appender interface {
-	// Append adds events to stream if it is as expected says, and returns the
-	// revision and position of the last one. It returns after the events are
-	// durable. Repeating a call with the same ids, the same order and the same
+	// Append adds events, at least one, to stream if it is as expected says, and
+	// returns the revision and position of the last one. It returns after the
+	// events are durable. Repeating a call with the same ids, the same order and the same
 	// expectation is harmless and gives the same answer; after an
 	// *UnavailableError the caller does not know whether the events were
 	// appended, and repeats the call.
@@ -107,7 +107,7 @@ type Groups interface {
 	EnsureGroup(ctx context.Context, group Group) error
 	// Consume joins the group. buffer is how many unacknowledged deliveries the
 	// consumer may hold at once. The caller closes the consumer; whatever it
-	// holds then is delivered to others.
+	// holds then is delivered to others. Cancelling ctx ends the consumer too.
 	Consume(ctx context.Context, group string, buffer int) (Consumer, error)
 }
 

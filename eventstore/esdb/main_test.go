@@ -1,0 +1,45 @@
+package esdb_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/eventstore/esdb"
+	"github.com/factgate/factgate/eventstore/node"
+	"github.com/factgate/factgate/eventstore/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The contract, against the embedded node or the server that is named.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	server := os.Getenv("FACTGATE_TEST_ESDB")
+	if server == "" {
+		server = startNode(t, node.Options{Dir: t.TempDir()}).ConnectionString()
+	}
+	storetest.Run(t, func(t *testing.T) eventstore.Log { return open(t, server) })
+}
+
+// open opens a log and closes it at the end of the test.
+func open(t *testing.T, connectionString string) *esdb.Log {
+	t.Helper()
+	log, err := esdb.Open(t.Context(), connectionString, esdb.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, log.Close()) })
+	return log
+}
+
+// startNode starts an embedded node and closes it at the end of the test.
+func startNode(t *testing.T, options node.Options) *node.Node {
+	t.Helper()
+	n, err := node.Open(context.Background(), options)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, n.Close()) })
+	return n
+}

@@ -1,0 +1,189 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+const crashDirEnv = "FACTGATE_NODE_CRASH_DIR"
+
+// crashChild is this test binary as a node of its own, to be killed. It says where
+// it is and ends with its parent.
+func crashChild(dir string) {
+	n, err := Open(context.Background(), Options{Dir: dir, Tick: 10 * time.Millisecond})
+	if err != nil {
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
+	fmt.Println(n.ConnectionString())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
+}
+
+type child struct {
+	cmd        *exec.Cmd
+	connection string
+}
+
+func spawn(t *testing.T, dir string) *child {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), crashDirEnv+"="+dir)
+	cmd.Stderr = os.Stderr
+	_, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(line, "esdb://"), line)
+	return &child{cmd, strings.TrimSpace(line)}
+}
+
+func (c *child) client(t *testing.T) *esdb.Client {
+	t.Helper()
+	config, err := esdb.ParseConnectionString(c.connection)
+	require.NoError(t, err)
+	config.Logger = esdb.NoopLogging()
+	client, err := esdb.NewClient(config)
+	require.NoError(t, err)
+	return client
+}
+
+// kill is SIGKILL: nothing in the process can prepare for it.
+func (c *child) kill(t *testing.T) {
+	t.Helper()
+	require.NoError(t, c.cmd.Process.Kill())
+	_ = c.cmd.Wait()
+}
+
+// The node is killed under load, time and again. Whatever it acknowledged is there,
+// revisions have no gap and no repeat, positions rise, and a group misses nothing.
+func TestKillLosesNothingAcknowledged(t *testing.T) {
+	const cycles, writers, streams = 10, 6, 4
+	dir := t.TempDir()
+	type ack struct {
+		stream   string
+		revision uint64
+		position uint64
+	}
+	var mu sync.Mutex
+	acked := map[uuid.UUID]ack{}
+	handled := map[uuid.UUID]bool{}
+
+	for cycle := range cycles {
+		node := spawn(t, dir)
+		client := node.client(t)
+		if cycle == 0 {
+			createGroup(t, client, "g", settings(nil))
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		for range writers {
+			wg.Go(func() {
+				for {
+					stream := fmt.Sprint("s-", rand.IntN(streams))
+					events := jsonEvents(1+rand.IntN(3), "Wanted")
+					res, err := client.AppendToStream(ctx, stream, esdb.AppendToStreamOptions{}, events...)
+					if err != nil {
+						return
+					}
+					mu.Lock()
+					for i, e := range events {
+						a := ack{stream, res.NextExpectedVersion - uint64(len(events)-1-i), 0}
+						if i == len(events)-1 {
+							a.position = res.CommitPosition
+						}
+						acked[e.EventID] = a
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		sub, err := client.SubscribeToPersistentSubscriptionToAll(ctx, "g", esdb.SubscribeToPersistentSubscriptionOptions{BufferSize: 100})
+		require.NoError(t, err)
+		wg.Go(func() {
+			for {
+				e := sub.Recv()
+				if e.SubscriptionDropped != nil {
+					return
+				}
+				mu.Lock()
+				handled[e.EventAppeared.Event.Event.EventID] = true
+				mu.Unlock()
+				if sub.Ack(e.EventAppeared.Event) != nil {
+					return
+				}
+			}
+		})
+		count := func() int { mu.Lock(); defer mu.Unlock(); return len(acked) }
+		enough := count() + 20 + rand.IntN(150)
+		require.Eventually(t, func() bool { return count() >= enough }, patience, time.Millisecond)
+		node.kill(t)
+		cancel()
+		wg.Wait()
+		_ = client.Close()
+	}
+
+	n := start(t, Options{Dir: dir})
+	client := connect(t, n)
+	stored := map[uuid.UUID]ack{}
+	next := map[string]uint64{}
+	var before uint64
+	for _, e := range readAll(t, client, esdb.ReadAllOptions{}, 1<<40) {
+		if e.Event.EventType != "Wanted" {
+			continue
+		}
+		require.Greater(t, e.Event.Position.Commit, before)
+		before = e.Event.Position.Commit
+		require.NotContains(t, stored, e.Event.EventID)
+		require.Equal(t, next[e.Event.StreamID], e.Event.EventNumber)
+		next[e.Event.StreamID]++
+		stored[e.Event.EventID] = ack{e.Event.StreamID, e.Event.EventNumber, e.Event.Position.Commit}
+	}
+	for id, a := range acked {
+		found := stored[id]
+		if a.position == 0 {
+			a.position = found.position
+		}
+		require.Equal(t, a, found)
+	}
+	for i := range streams {
+		events := readStream(t, client, fmt.Sprint("s-", i), esdb.ReadStreamOptions{}, 1<<40)
+		require.EqualValues(t, next[fmt.Sprint("s-", i)], len(events))
+	}
+	w := join(t, client, "g", 1000)
+	for len(handled) < len(stored) {
+		e := w.next()
+		handled[e.Event.Event.EventID] = true
+		w.ack(e)
+	}
+	for id := range handled {
+		require.Contains(t, stored, id)
+	}
+	t.Logf("%d events acknowledged, %d stored over %d kills", len(acked), len(stored), cycles)
+}
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	n := start(t, Options{})
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), crashDirEnv+"="+n.dir)
+	out, err := cmd.Output()
+	require.Error(t, err)
+	require.Contains(t, string(out), ErrInUse.Error())
+	require.Contains(t, string(out), n.dir)
+}

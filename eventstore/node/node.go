@@ -1,0 +1,166 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"google.golang.org/grpc"
+)
+
+// closeGrace is how long Close waits for calls to end by themselves.
+const closeGrace = 3 * time.Second
+
+// Options say where a node lives and how it is reached.
+type Options struct {
+	// Dir is the data folder. It is created if it is missing, and belongs to one
+	// node at a time.
+	Dir string
+	// Listen is the TCP address to serve, by default a free port of 127.0.0.1.
+	// Whoever reaches it may read and append: there is no authentication.
+	Listen string
+	// Logger takes what an operator should know; by default nothing is logged.
+	Logger *slog.Logger
+	// Tick is how often persistent subscriptions look for messages that have timed
+	// out and for checkpoints that are due; by default every second.
+	Tick time.Duration
+
+	files vfs.FS // by default the machine's
+}
+
+// Node is a running event store. Close it.
+type Node struct {
+	dir       string
+	log       *log
+	committer *committer
+	groups    *groups
+	server    *grpc.Server
+	listener  net.Listener
+	logger    *slog.Logger
+	tick      time.Duration
+
+	closing  context.Context // ends when Close begins
+	close    context.CancelFunc
+	calls    sync.WaitGroup // what gRPC does not wait for
+	served   chan error
+	once     sync.Once
+	closeErr error
+}
+
+// Open starts a node on a folder and returns when it serves. Opening takes a time
+// that does not depend on the length of the log. ctx limits the opening, not the
+// node.
+//
+// The error is or wraps ErrInUse when another node has the folder, and a
+// *DamagedError when the end of the log cannot be read.
+func Open(ctx context.Context, opts Options) (*Node, error) {
+	if opts.Dir == "" {
+		return nil, errors.New("open node: Options.Dir is not set: name the data folder")
+	}
+	if opts.Listen == "" {
+		opts.Listen = "127.0.0.1:0"
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Tick <= 0 {
+		opts.Tick = time.Second
+	}
+	if opts.files == nil {
+		opts.files = vfs.Default
+	}
+	l, err := openLog(opts.Dir, opts.files, opts.Logger)
+	if err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	c, err := newCommitter(ctx, l, opts.Logger)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open node on %s: %w", opts.Dir, err), l.close())
+	}
+	n := &Node{dir: opts.Dir, log: l, committer: c, logger: opts.Logger, tick: opts.Tick, served: make(chan error, 1)}
+	n.closing, n.close = context.WithCancel(context.WithoutCancel(ctx))
+	go c.run()
+	if n.groups, err = openGroups(n); err != nil {
+		n.close()
+		return nil, errors.Join(fmt.Errorf("open node on %s: %w", opts.Dir, err), n.closeLog())
+	}
+	var config net.ListenConfig
+	if n.listener, err = config.Listen(ctx, "tcp", opts.Listen); err != nil {
+		n.close()
+		n.groups.close()
+		return nil, errors.Join(fmt.Errorf("open node: %w", err), n.closeLog())
+	}
+	n.server = newServer(n)
+	go func() {
+		err := n.server.Serve(n.listener)
+		if errors.Is(err, grpc.ErrServerStopped) {
+			err = nil // closed before it got here
+		}
+		if err != nil {
+			n.logger.Error("the event store cannot be reached any more", "error", err)
+		}
+		n.served <- err
+	}()
+	n.logger.Info("event store is open", "dir", opts.Dir, "address", n.Addr(), "position", c.horizon.durable())
+	return n, nil
+}
+
+// Addr is the address the node listens on.
+func (n *Node) Addr() net.Addr { return n.listener.Addr() }
+
+// ConnectionString is what a client on this machine connects to.
+func (n *Node) ConnectionString() string {
+	host, port, err := net.SplitHostPort(n.Addr().String())
+	if err != nil {
+		return "esdb://" + n.Addr().String() + "?tls=false"
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "esdb://" + net.JoinHostPort(host, port) + "?tls=false"
+}
+
+// Err says why the node takes no more appends, or nil. It wraps what the disk
+// said; only a restart helps.
+func (n *Node) Err() error { return n.committer.err() }
+
+// Close ends subscriptions with UNAVAILABLE, lets running calls finish, writes the
+// progress of persistent subscriptions and closes the folder. It may be called
+// more than once.
+func (n *Node) Close() error {
+	n.once.Do(func() {
+		n.close()
+		overdue := time.AfterFunc(closeGrace, n.server.Stop)
+		n.server.GracefulStop()
+		overdue.Stop()
+		n.calls.Wait()
+		n.groups.close()
+		n.closeErr = errors.Join(<-n.served, n.closeLog())
+		n.logger.Info("event store is closed", "dir", n.dir)
+	})
+	return n.closeErr
+}
+
+// closeLog ends the committer and closes the folder.
+func (n *Node) closeLog() error {
+	n.committer.close()
+	if n.committer.wedged {
+		// pebble gave up while it held its own locks; only the end of the process
+		// gives the folder back.
+		return n.committer.err()
+	}
+	return n.log.close()
+}
+
+// callContext is the context of a call that also ends when the node closes; its
+// cause says which.
+func (n *Node) callContext(call context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(call)
+	stop := context.AfterFunc(n.closing, func() { cancel(errClosing) })
+	return ctx, func() { stop(); cancel(nil) }
+}

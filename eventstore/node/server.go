@@ -1,0 +1,80 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+)
+
+const (
+	serverVersion = "24.10.0" // three integers, or clients cannot parse it
+
+	// Clients are told their append is too large only if it comes in at all.
+	maxMessageSize = 17 << 20
+
+	streamsName    = "event_store.client.streams.streams"
+	persistentName = "event_store.client.persistent_subscriptions.persistentsubscriptions"
+)
+
+// newServer wires the services to gRPC.
+func newServer(n *Node) *grpc.Server {
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxMessageSize),
+		// Clients ping every 10 s also when nothing is going on; the default policy
+		// would take that for abuse and hang up.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		// Nobody may use the log after Close.
+		grpc.WaitForHandlers(true),
+	)
+	serverfeatures.RegisterServerFeaturesServer(server, &featuresService{})
+	streams.RegisterStreamsServer(server, &streamsService{node: n})
+	persistent.RegisterPersistentSubscriptionsServer(server, &persistentService{node: n})
+	return server
+}
+
+// featuresService tells clients what they may use.
+type featuresService struct {
+	serverfeatures.UnimplementedServerFeaturesServer
+}
+
+func (*featuresService) GetSupportedMethods(context.Context, *shared.Empty) (*serverfeatures.SupportedMethods, error) {
+	methods := []*serverfeatures.SupportedMethod{
+		{ServiceName: streamsName, MethodName: "read"},
+		{ServiceName: streamsName, MethodName: "append"},
+	}
+	// Clients take one of the management methods for all of them; those that are
+	// not served yet answer so.
+	for _, method := range []string{"create", "delete", "read", "getinfo", "list", "replayparked", "restartsubsystem"} {
+		m := &serverfeatures.SupportedMethod{ServiceName: persistentName, MethodName: method}
+		switch method {
+		case "create", "delete", "read", "getinfo", "list":
+			m.Features = []string{"stream", "all"}
+		}
+		methods = append(methods, m)
+	}
+	return &serverfeatures.SupportedMethods{Methods: methods, EventStoreServerVersion: serverVersion}, nil
+}
+
+// streamsService serves appends, reads and catch-up subscriptions.
+type streamsService struct {
+	streams.UnimplementedStreamsServer
+	node *Node
+}
+
+func (*streamsService) Delete(context.Context, *streams.DeleteReq) (*streams.DeleteResp, error) {
+	return nil, unimplemented("deletion of streams")
+}
+
+func (*streamsService) Tombstone(context.Context, *streams.TombstoneReq) (*streams.TombstoneResp, error) {
+	return nil, unimplemented("tombstones")
+}
+
+func (*streamsService) BatchAppend(streams.Streams_BatchAppendServer) error {
+	return unimplemented("BatchAppend")
+}

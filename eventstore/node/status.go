@@ -1,0 +1,52 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// Values of the trailer "exception", by which clients tell errors apart.
+const (
+	trailerException        = "exception"
+	exceptionAppendTooLarge = "maximum-append-size-exceeded"
+	exceptionGroupExists    = "persistent-subscription-exists"
+	exceptionGroupMissing   = "persistent-subscription-does-not-exist"
+	exceptionGroupDropped   = "persistent-subscription-dropped"
+	exceptionMaxSubscribers = "maximum-subscribers-reached"
+	trailerMaxAppendSize    = "maximum-append-size"
+	trailerStreamName       = "stream-name"
+	trailerGroupName        = "group-name"
+	notServedYet            = "this node does not serve %s"
+	reasonPositionPastEnd   = "position C:%d/P:%d is past the end of this log, C:%d/P:%d: it was taken from another log"
+)
+
+// withException answers with a status and the trailers that clients look for.
+func withException(ctx context.Context, code codes.Code, exception, message string, more ...string) error {
+	// A failure to set them means that the call is over: nobody is left to tell.
+	_ = grpc.SetTrailer(ctx, metadata.Pairs(append([]string{trailerException, exception}, more...)...))
+	return status.Error(code, message)
+}
+
+// toStatus maps the node's errors to what clients see.
+func toStatus(err error) error {
+	var damaged *DamagedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &damaged):
+		return status.Error(codes.DataLoss, err.Error())
+	case errors.Is(err, errReadOnly), errors.Is(err, errClosing):
+		return status.Error(codes.Unavailable, err.Error())
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return status.FromContextError(err).Err()
+	}
+	if _, is := status.FromError(err); is {
+		return err
+	}
+	return status.Error(codes.Internal, err.Error())
+}
