@@ -1,0 +1,203 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+)
+
+// Log is what commands need of an event store.
+type Log interface {
+	eventstore.Appender
+	eventstore.Reader
+}
+
+// Commands appends facts to tasks. Its methods are the use cases:
+//
+//	Upload        a package was stored: make a task of it
+//	OpenWindow    the coordinator opens the task's window
+//	StayAway      a scanner declines
+//	Start         a scanner begins an attempt
+//	Complete      … and ends it: passed
+//	Fail          … and ends it: failed, or could not be finished
+//	Converge      the coordinator closes the window, if the rules say so
+//
+// It is safe for concurrent use and holds no state.
+type Commands struct {
+	log Log
+}
+
+// New returns the commands on a log.
+func New(log Log) *Commands { return &Commands{log} }
+
+// Origin says who wishes and why; it becomes the facts' metadata.
+type Origin struct {
+	Actor     string // a person or a process: li, coordinator, scanner SQL
+	Causation string // id of the event that led here, if any
+}
+
+// Done is what a command made happen.
+type Done struct {
+	State task.State  // after it
+	Facts []task.Fact // appended by it; none if all was so already
+	// Position of the last fact of the task that is known to this command: a
+	// reader that has reached it sees what the command did.
+	Position eventstore.Position
+}
+
+// Limits of one command.
+const (
+	maxConflicts = 50     // lost races in a row; each means that others made progress
+	maxFacts     = 50_000 // of one task's stream
+	// appendPatience is how long an append whose answer was lost is repeated.
+	appendPatience = 5 * time.Second
+)
+
+// StreamOf returns the stream of a task.
+func StreamOf(taskID string) eventstore.StreamID {
+	return eventstore.StreamID{Category: task.Category, Key: taskID}
+}
+
+// Load reads all facts of a task, in order; none if there is no such task.
+func (c *Commands) Load(ctx context.Context, taskID string) ([]task.Recorded, error) {
+	if _, err := eventstore.ParseID(taskID); err != nil {
+		return nil, &domain.Error{Kind: domain.Invalid, Rule: "task.id", Msg: fmt.Sprintf("%.60q is not a task id; task ids are UUIDs", taskID)}
+	}
+	var facts []task.Recorded
+	for r, err := range c.log.ReadStream(ctx, StreamOf(taskID), 0) {
+		if eventstore.IsNotFound(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, storeError("read task "+taskID, err)
+		}
+		if len(facts) == maxFacts {
+			return nil, &domain.Error{Kind: domain.Internal, Rule: "task.too_long", Msg: fmt.Sprintf("task %s has more than %d facts", taskID, maxFacts)}
+		}
+		fact, err := Decoded(r)
+		if err != nil {
+			return nil, err
+		}
+		facts = append(facts, fact)
+	}
+	return facts, nil
+}
+
+// Decoded turns a stored event of a task's stream into its fact.
+func Decoded(r eventstore.Recorded) (task.Recorded, error) {
+	f, err := task.Decode(r.Type, r.Data)
+	if err != nil {
+		return task.Recorded{}, &domain.Error{Kind: domain.Internal, Rule: "fact.unreadable",
+			Msg: fmt.Sprintf("fact %s (revision %d of %s)", r.ID, r.Revision, r.Stream), Err: err}
+	}
+	return task.Recorded{ID: r.ID.String(), Revision: r.Revision, Position: uint64(r.Position), At: r.At, Fact: f}, nil
+}
+
+// execute loads, lets decide say what follows, and appends it.
+func (c *Commands) execute(ctx context.Context, taskID string, by Origin, decide func(task.State, []task.Recorded) ([]task.Fact, error)) (Done, error) {
+	for range maxConflicts {
+		recorded, err := c.Load(ctx, taskID)
+		if err != nil {
+			return Done{}, err
+		}
+		done := Done{State: task.Fold(recorded)}
+		expected := eventstore.NoStream()
+		if n := len(recorded); n > 0 {
+			expected, done.Position = eventstore.At(recorded[n-1].Revision), eventstore.Position(recorded[n-1].Position)
+		}
+		if done.Facts, err = decide(done.State, recorded); err != nil || len(done.Facts) == 0 {
+			return done, err
+		}
+		events, err := encode(taskID, by, done.Facts)
+		if err != nil {
+			return Done{}, err
+		}
+		at, err := c.append(ctx, StreamOf(taskID), expected, events)
+		var conflict *eventstore.ConflictError
+		switch {
+		case errors.As(err, &conflict):
+			if err := pause(ctx); err != nil {
+				return Done{}, storeError("append to task "+taskID, err)
+			}
+			continue
+		case err != nil:
+			return Done{}, storeError("append to task "+taskID, err)
+		}
+		done.Position = at.Position
+		for i, f := range done.Facts {
+			done.State = task.Evolve(done.State, task.Recorded{
+				ID: events[i].ID.String(), Revision: at.Revision - uint64(len(events)-1-i), Fact: f,
+			})
+		}
+		return done, nil
+	}
+	return Done{}, &domain.Error{Kind: domain.Conflict, Rule: "task.busy", Msg: "too many others write to task " + taskID + "; try again"}
+}
+
+// append repeats an append whose answer was lost, with the same ids.
+func (c *Commands) append(ctx context.Context, stream eventstore.StreamID, expected eventstore.Expected, events []eventstore.Event) (eventstore.Appended, error) {
+	return backoff.Retry(ctx, func() (eventstore.Appended, error) {
+		at, err := c.log.Append(ctx, stream, expected, events...)
+		if err != nil && !eventstore.IsUnavailable(err) {
+			err = backoff.Permanent(err)
+		}
+		return at, err
+	}, backoff.WithBackOff(&backoff.ExponentialBackOff{InitialInterval: 20 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Second}),
+		backoff.WithMaxElapsedTime(appendPatience))
+}
+
+// pause lets whoever was faster finish.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(rand.N(10 * time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// encode writes all facts before any is appended.
+func encode(taskID string, by Origin, facts []task.Fact) ([]eventstore.Event, error) {
+	id, err := eventstore.ParseID(taskID)
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := json.Marshal(map[string]string{
+		"$correlationId": taskID, "$causationId": by.Causation, "actor": by.Actor,
+	})
+	if err != nil {
+		return nil, err
+	}
+	events := make([]eventstore.Event, len(facts))
+	for i, f := range facts {
+		name, data, err := task.Encode(f)
+		if err != nil {
+			return nil, err
+		}
+		events[i] = eventstore.Event{ID: eventstore.DeriveID(id, f.Key()), Type: name, Data: data, Metadata: metadata}
+	}
+	return events, nil
+}
+
+func storeError(op string, err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case eventstore.IsUnavailable(err), errors.Is(err, context.DeadlineExceeded):
+		return &domain.Error{Kind: domain.Unavailable, Rule: "eventstore.unavailable",
+			Msg: "the event store does not answer; try again in a moment", MsgZH: "事件存储暂时无响应，请稍后重试", Err: fmt.Errorf("%s: %w", op, err)}
+	default:
+		return &domain.Error{Kind: domain.Internal, Rule: "eventstore.failed", Msg: op, Err: err}
+	}
+}

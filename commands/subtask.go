@@ -1,0 +1,32 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/factgate/factgate/domain/task"
+)
+
+// StayAway records that a scanner declines.
+func (c *Commands) StayAway(ctx context.Context, taskID string, by Origin, s task.StayAway) (Done, error) {
+	return c.execute(ctx, taskID, by, decision(s))
+}
+
+// Start begins an attempt and returns its number; 0 means that there is nothing
+// to do any more.
+func (c *Commands) Start(ctx context.Context, taskID string, by Origin, s task.Start) (attempt int, err error) {
+	done, err := c.execute(ctx, taskID, by, decision(s))
+	if err != nil || len(done.Facts) == 0 {
+		return 0, err
+	}
+	return done.Facts[0].(task.SubTaskStarted).Attempt, nil
+}
+
+// Complete ends an attempt that passed.
+func (c *Commands) Complete(ctx context.Context, taskID string, by Origin, f task.SubTaskCompleted) (Done, error) {
+	return c.execute(ctx, taskID, by, decision(task.Complete{Fact: f}))
+}
+
+// Fail ends an attempt that failed, or that could not be finished.
+func (c *Commands) Fail(ctx context.Context, taskID string, by Origin, f task.SubTaskFailed) (Done, error) {
+	return c.execute(ctx, taskID, by, decision(task.Fail{Fact: f}))
+}

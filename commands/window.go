@@ -1,0 +1,35 @@
+package commands
+
+import (
+	"context"
+	"time"
+
+	"github.com/factgate/factgate/domain/rules"
+	"github.com/factgate/factgate/domain/task"
+)
+
+// OpenWindow opens a task's window; a task that has one is left as it is.
+func (c *Commands) OpenWindow(ctx context.Context, taskID string, by Origin, open task.Open) (Done, error) {
+	return c.execute(ctx, taskID, by, decision(open))
+}
+
+// Converge judges the task's facts at time now and, if the window is over, closes
+// it with its verdict. The outcome is what the rules found on the facts as they
+// were when this returned: Open with the time to come back, or Closed, or
+// NoWindow for a task without one. A task that has its verdict stays as it is.
+func (c *Commands) Converge(ctx context.Context, taskID string, by Origin, rs *rules.RuleSet, now time.Time) (rules.Outcome, Done, error) {
+	var outcome rules.Outcome
+	done, err := c.execute(ctx, taskID, by, func(s task.State, facts []task.Recorded) ([]task.Fact, error) {
+		outcome = rules.Evaluate(rs, facts, now)
+		closed, ok := outcome.(rules.Closed)
+		if !ok || s.Closed != nil {
+			return nil, nil
+		}
+		return task.Decide(s, task.Converge{Cause: closed.Cause, ClosedAt: closed.At, Verdict: closed.Verdict})
+	})
+	return outcome, done, err
+}
+
+func decision(command task.Command) func(task.State, []task.Recorded) ([]task.Fact, error) {
+	return func(s task.State, _ []task.Recorded) ([]task.Fact, error) { return task.Decide(s, command) }
+}
