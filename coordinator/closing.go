@@ -1,0 +1,118 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/factgate/factgate/commands"
+	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/rules"
+)
+
+const (
+	dueBatch = 16 // windows judged in one transaction
+	// slack is added to a due time before looking: Postgres keeps microseconds,
+	// and a window is over only after its due time.
+	slack = time.Millisecond
+	// idle bounds how long the closing loop sleeps when another coordinator may
+	// have moved a due time forward.
+	idle = time.Second
+)
+
+// close judges windows as they become due, until something breaks or ctx ends.
+func (c *Coordinator) close(ctx context.Context) error {
+	if err := c.migrate(ctx); err != nil {
+		return err
+	}
+	for {
+		judged, err := c.closeDue(ctx)
+		if err != nil {
+			return err
+		}
+		if judged == dueBatch {
+			continue
+		}
+		sleep, err := c.untilNext(ctx)
+		if err != nil {
+			return err
+		}
+		timer := time.NewTimer(sleep)
+		select {
+		case <-timer.C:
+		case <-c.wake:
+			timer.Stop()
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// untilNext is how long nothing will be due.
+func (c *Coordinator) untilNext(ctx context.Context) (time.Duration, error) {
+	var due *time.Time
+	if err := c.db.QueryRow(ctx, `select min(due_at) from coordinator.windows`).Scan(&due); err != nil {
+		return 0, err
+	}
+	if due == nil {
+		return idle, nil
+	}
+	return max(slack, min(idle, time.Until(due.Add(slack)))), nil
+}
+
+// closeDue takes due windows that nobody else holds and judges each from its
+// stream. It returns how many.
+func (c *Coordinator) closeDue(ctx context.Context) (judged int, err error) {
+	err = pgx.BeginFunc(ctx, c.db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			select task_id::text from coordinator.windows where due_at < $1
+			order by due_at limit $2 for update skip locked`, time.Now().Add(-slack), dueBatch)
+		if err != nil {
+			return err
+		}
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		judged = len(ids)
+		for _, id := range ids {
+			if err := c.judge(ctx, tx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return judged, err
+}
+
+// judge closes one window, or finds when to look again. The append is durable
+// before the row goes; a crash between the two judges again, and appends nothing.
+func (c *Coordinator) judge(ctx context.Context, tx pgx.Tx, taskID string) error {
+	now := time.Now().UTC()
+	outcome, done, err := c.commands.Converge(ctx, taskID, commands.Origin{Actor: "coordinator"}, c.rules, now)
+	if err != nil {
+		if domain.KindOf(err) == domain.Internal && !errors.Is(err, context.Canceled) {
+			// One task that cannot be judged must not hold up the others.
+			c.logger.Error("a window could not be judged; it will be tried again", "task", taskID, "error", err)
+			_, err = tx.Exec(ctx, `update coordinator.windows set due_at = $2 where task_id = $1`, taskID, now.Add(30*time.Second))
+		}
+		return err
+	}
+	open, ok := outcome.(rules.Open)
+	if !ok || done.State.Closed != nil {
+		if len(done.Facts) > 0 {
+			v := done.State.Verdict
+			c.logger.Info("task converged", "task", taskID, "status", v.Status, "rule", v.Rule.ID, "because", v.Because.En)
+		}
+		_, err = tx.Exec(ctx, `delete from coordinator.windows where task_id = $1`, taskID)
+		return err
+	}
+	if _, err = tx.Exec(ctx, `update coordinator.windows set due_at = $2 where task_id = $1`, taskID, open.DueAt); err != nil {
+		return fmt.Errorf("postpone a window: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/factgate/factgate/commands"
+	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/rules"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+)
+
+// Options of a coordinator.
+type Options struct {
+	RuleSet *rules.RuleSet // rules.Default() if nil
+	// Window and Quiet replace the rule set's for tasks opened from now on; 0
+	// means the rule set's own. A negative Quiet means none at all.
+	Window time.Duration
+	Quiet  time.Duration
+	Logger *slog.Logger
+}
+
+// Coordinator opens and closes windows.
+type Coordinator struct {
+	log      eventstore.Log
+	db       *pgxpool.Pool
+	commands *commands.Commands
+	rules    *rules.RuleSet
+	window   time.Duration
+	quiet    time.Duration
+	logger   *slog.Logger
+	wake     chan struct{} // a due time may have moved forward
+}
+
+// New returns a coordinator; Run starts it. The pool stays the caller's.
+func New(log eventstore.Log, db *pgxpool.Pool, o Options) *Coordinator {
+	c := &Coordinator{log: log, db: db, commands: commands.New(log), rules: o.RuleSet, logger: o.Logger, wake: make(chan struct{}, 1)}
+	if c.rules == nil {
+		c.rules = rules.Default()
+	}
+	c.window, c.quiet = c.rules.Window(), c.rules.Quiet()
+	if o.Window > 0 {
+		c.window = o.Window
+	}
+	if o.Quiet != 0 {
+		c.quiet = max(0, o.Quiet)
+	}
+	return c
+}
+
+// Run works until ctx ends. Whatever is away is retried with backoff.
+func (c *Coordinator) Run(ctx context.Context) {
+	var loops sync.WaitGroup
+	loops.Go(func() { c.keep(ctx, "intake", c.intake) })
+	loops.Go(func() { c.keep(ctx, "windows", c.follow) })
+	loops.Go(func() { c.keep(ctx, "closing", c.close) })
+	loops.Wait()
+}
+
+// keep runs a loop again whenever it ends, with backoff, until ctx ends.
+func (c *Coordinator) keep(ctx context.Context, name string, loop func(context.Context) error) {
+	delays := &backoff.ExponentialBackOff{InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 5 * time.Second}
+	delays.Reset()
+	for ctx.Err() == nil {
+		started := time.Now()
+		err := loop(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(started) > time.Minute {
+			delays.Reset()
+		}
+		delay := delays.NextBackOff()
+		c.logger.Warn("coordinator repeats", "loop", name, "in", delay, "error", err)
+		if wait(ctx, delay) != nil {
+			return
+		}
+	}
+}
+
+const (
+	intakeGroup   = "coordinator-intake"
+	intakeBuffer  = 32
+	intakeTimeout = time.Minute
+)
+
+// intake opens a window for each upload.
+func (c *Coordinator) intake(ctx context.Context) error {
+	err := c.log.EnsureGroup(ctx, eventstore.Group{
+		Name: intakeGroup, Filter: eventstore.Filter{Types: []string{"ZipUploaded"}}, Timeout: intakeTimeout, MaxRetries: 1_000_000,
+	})
+	if err != nil {
+		return err
+	}
+	consumer, err := c.log.Consume(ctx, intakeGroup, intakeBuffer)
+	if err != nil {
+		return err
+	}
+	defer consumer.Close()
+	g, work := errgroup.WithContext(ctx)
+	g.SetLimit(intakeBuffer)
+	for {
+		d, err := consumer.Next(work)
+		if err != nil {
+			return errors.Join(err, g.Wait())
+		}
+		g.Go(func() error { return c.open(work, consumer, d) })
+	}
+}
+
+func (c *Coordinator) open(ctx context.Context, consumer eventstore.Consumer, d eventstore.Delivery) error {
+	if d.Event.Stream.Category != task.Category {
+		return consumer.Park(d, "a ZipUploaded outside of a task's stream")
+	}
+	_, err := c.commands.OpenWindow(ctx, d.Event.Stream.Key,
+		commands.Origin{Actor: "coordinator", Causation: d.Event.ID.String()},
+		task.Open{Now: time.Now().UTC(), Window: c.window, Quiet: c.quiet, RuleSet: c.rules.Ref()})
+	switch domain.KindOf(err) {
+	case domain.Unavailable, domain.Conflict:
+		return err // the consumer is left and joined again: nothing was acknowledged
+	}
+	if err != nil && ctx.Err() == nil {
+		c.logger.Error("a window could not be opened; the upload is parked", "task", d.Event.Stream.Key, "error", err)
+		return consumer.Park(d, err.Error())
+	}
+	if err != nil {
+		return err
+	}
+	return consumer.Ack(d)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stopped: %w", ctx.Err())
+	}
+}
