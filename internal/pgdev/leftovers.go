@@ -27,10 +27,12 @@ func (c *cluster) endLeftovers(ctx context.Context) error {
 	c.log.Warn("a PostgreSQL left behind by a killed factgate still runs on this cluster; stopping it", "pids", fmt.Sprint(pids))
 	for _, stage := range []struct {
 		toPostmaster, toOthers syscall.Signal // 0: none
+		wait                   time.Duration
 	}{
-		{syscall.SIGINT, 0},                // fast: with a checkpoint, the postmaster tells the others
-		{syscall.SIGQUIT, syscall.SIGQUIT}, // immediate
-		{syscall.SIGKILL, syscall.SIGKILL},
+		{syscall.SIGINT, 0, c.patience},                // fast: with a checkpoint, the postmaster tells the others
+		{syscall.SIGQUIT, syscall.SIGQUIT, c.patience}, // immediate
+		// Nobody withstands this, but an fsync on a busy disk is waited for.
+		{syscall.SIGKILL, syscall.SIGKILL, time.Minute},
 	} {
 		postmaster := c.postmaster()
 		if stage.toOthers == 0 && !slices.Contains(pids, postmaster) {
@@ -45,7 +47,7 @@ func (c *cluster) endLeftovers(ctx context.Context) error {
 				c.signal(pid, sig)
 			}
 		}
-		if pids, err = c.membersGone(ctx); err != nil || len(pids) == 0 {
+		if pids, err = c.membersGone(ctx, stage.wait); err != nil || len(pids) == 0 {
 			return err
 		}
 	}
@@ -66,9 +68,9 @@ func (c *cluster) signal(pid int, sig syscall.Signal) {
 	}
 }
 
-// membersGone waits for at most c.patience and returns who is still there.
-func (c *cluster) membersGone(ctx context.Context) ([]int, error) {
-	deadline := time.Now().Add(c.patience)
+// membersGone waits for at most that long and returns who is still there.
+func (c *cluster) membersGone(ctx context.Context, wait time.Duration) ([]int, error) {
+	deadline := time.Now().Add(wait)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -1,0 +1,185 @@
+// Package graphqlapi serves the public GraphQL schema over HTTP.
+//
+// It promises the schema of schema.graphql and nothing beside it: resolvers put
+// package queries into GraphQL's shape. A query takes a fixed number of SQL
+// statements for each field of its text, however many tasks it finds: parts of
+// tasks are read for a whole page at once. Each answer that was read from the
+// read model says which one, and up to which position, in
+// extensions.readModel.
+//
+// It refuses, before any work: bodies, texts, depths and selections over the
+// limits below, and pages that together are over [maxEntries]. A query ends
+// after [Options.Timeout]. Refusals and failures carry extensions {code, kind},
+// the rule and kind of a domain.Error; everything else is logged once and shown
+// as "internal error".
+//
+// Start at [NewHandler]; the fields of Query are in query.go.
+package graphqlapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/graph-gophers/graphql-go"
+
+	"github.com/factgate/factgate"
+	"github.com/factgate/factgate/projections"
+	"github.com/factgate/factgate/queries"
+)
+
+// Limits of a request.
+const (
+	maxBodyBytes  = 128 << 10 // text and variables
+	maxQueryBytes = 16 << 10
+	maxSelections = 2_000
+	maxOverlaps   = 20_000
+	// maxDepth is more than the schema is deep; introspection, which tools send
+	// with long chains of ofType, needs the rest.
+	maxDepth = 16
+	// maxEntries bounds the entries of all pages of one request together.
+	maxEntries = 50_000
+)
+
+// Options of the handler.
+type Options struct {
+	// Timeout bounds a query; 0 means 15 s.
+	Timeout time.Duration
+	// Wait bounds how long a query waits for a position; 0 means 5 s.
+	Wait time.Duration
+	// Logger hears of internal errors; nil is silence.
+	Logger *slog.Logger
+}
+
+// Handler answers queries. It is safe for concurrent use.
+type Handler struct {
+	schema *graphql.Schema
+	o      Options
+}
+
+// NewHandler makes the handler for POST (application/json) and GET (?query=) of
+// one path, wherever it is mounted. The error is a defect: resolvers that do not
+// fit the schema.
+func NewHandler(q *queries.Queries, waiter *projections.Waiter, o Options) (*Handler, error) {
+	if o.Timeout == 0 {
+		o.Timeout = 15 * time.Second
+	}
+	if o.Wait == 0 {
+		o.Wait = 5 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait},
+		graphql.UseStringDescriptions(),
+		graphql.MaxDepth(maxDepth),
+		graphql.MaxQueryLength(maxQueryBytes),
+		graphql.MaxSelections(maxSelections),
+		graphql.OverlapValidationLimit(maxOverlaps),
+		graphql.PanicHandler(panics{}),
+		graphql.Logger(panicLog{o.Logger}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("GraphQL schema: %w", err)
+	}
+	return &Handler{schema: schema, o: o}, nil
+}
+
+// request is GraphQL over HTTP's.
+type request struct {
+	Query         string         `json:"query"`
+	OperationName string         `json:"operationName"`
+	Variables     map[string]any `json:"variables"`
+}
+
+// badRequest is a request that is none: status and words for it.
+type badRequest struct {
+	status int
+	code   string
+	msg    string
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	req, bad := read(w, r)
+	if bad != nil {
+		if bad.status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", "GET, HEAD, POST")
+		}
+		answer(w, bad.status, response{Errors: []shown{{Message: bad.msg, Extensions: &extensions{Code: bad.code, Kind: "INVALID"}}}})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), h.o.Timeout)
+	defer cancel()
+	ledger := &ledger{}
+	result := h.schema.Exec(withLedger(ctx, ledger), req.Query, req.OperationName, req.Variables)
+	out := response{Data: result.Data, Errors: h.show(ctx, result.Errors), Extensions: ledger.extensions()}
+	status := http.StatusOK
+	if len(out.Errors) > 0 && ctx.Err() == nil && !executed(result.Errors) {
+		status = http.StatusBadRequest // refused as a whole
+	}
+	answer(w, status, out)
+}
+
+func read(w http.ResponseWriter, r *http.Request) (req request, bad *badRequest) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		values := r.URL.Query()
+		req.Query, req.OperationName = values.Get("query"), values.Get("operationName")
+		if v := values.Get("variables"); v != "" {
+			if err := json.Unmarshal([]byte(v), &req.Variables); err != nil {
+				return req, &badRequest{http.StatusBadRequest, "request.variables", "variables is not a JSON object"}
+			}
+		}
+	case http.MethodPost:
+		// Nothing but JSON: a form on a foreign page cannot send that unasked.
+		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || media != "application/json" {
+			return req, &badRequest{http.StatusUnsupportedMediaType, "request.content_type", "send the query as application/json"}
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+		var large *http.MaxBytesError
+		switch {
+		case errors.As(err, &large):
+			return req, &badRequest{http.StatusRequestEntityTooLarge, "request.too_large", fmt.Sprintf("a request has at most %d bytes", maxBodyBytes)}
+		case err != nil:
+			return req, &badRequest{http.StatusBadRequest, "request.unreadable", "the request could not be read to its end"}
+		}
+		if err := json.Unmarshal(body, &req); err != nil {
+			return req, &badRequest{http.StatusBadRequest, "request.json", `send a JSON object such as {"query": "{ readModel { position } }"}`}
+		}
+	default:
+		return req, &badRequest{http.StatusMethodNotAllowed, "request.method", "use POST, or GET with ?query="}
+	}
+	if strings.TrimSpace(req.Query) == "" {
+		return req, &badRequest{http.StatusBadRequest, "request.query", "there is no query"}
+	}
+	return req, nil
+}
+
+// response is written by encoding/json, which escapes what could be taken for
+// markup.
+type response struct {
+	Errors     []shown         `json:"errors,omitempty"`
+	Data       json.RawMessage `json:"data,omitempty"`
+	Extensions map[string]any  `json:"extensions,omitempty"`
+}
+
+func answer(w http.ResponseWriter, status int, r response) {
+	body, err := json.Marshal(r)
+	if err != nil { // not reached: every part has been marshalled before
+		status, body = http.StatusInternalServerError, []byte(`{"errors":[{"message":"internal error"}]}`)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the client may be gone
+}

@@ -1,0 +1,156 @@
+package graphqlapi
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/graph-gophers/graphql-go"
+
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/projections"
+	"github.com/factgate/factgate/queries"
+)
+
+// query resolves the fields of Query.
+type query struct {
+	queries *queries.Queries
+	waiter  *projections.Waiter
+	wait    time.Duration
+}
+
+type tasksArgs struct {
+	First      int32
+	After      *string
+	Status     *string
+	Project    *string
+	AtPosition *string
+}
+
+func (q *query) Tasks(ctx context.Context, args tasksArgs) (*taskConnection, error) {
+	if err := q.reach(ctx, args.AtPosition); err != nil {
+		return nil, err
+	}
+	ask := queries.TasksQuery{First: size(args.First), After: text(args.After), Status: task.Status(text(args.Status)), Project: text(args.Project)}
+	for _, way := range []string{"nodes.", "edges.node."} {
+		with := wanted(ctx, way)
+		ask.With.SubTasks = ask.With.SubTasks || with.SubTasks
+		ask.With.Declines = ask.With.Declines || with.Declines
+		ask.With.Silent = ask.With.Silent || with.Silent
+	}
+	if err := ledgerOf(ctx).spend(max(0, ask.First)); err != nil {
+		return nil, err
+	}
+	page, err := q.queries.Tasks(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	ledgerOf(ctx).saw(page.ReadAt)
+	return &taskConnection{nodes: newTasks(q.queries, page.Tasks, ask.With), more: page.More}, nil
+}
+
+type taskArgs struct {
+	ID         graphql.ID
+	AtPosition *string
+}
+
+func (q *query) Task(ctx context.Context, args taskArgs) (*taskResolver, error) {
+	id, err := queries.ParseTaskID(string(args.ID))
+	if err != nil {
+		return nil, err
+	}
+	if err := q.reach(ctx, args.AtPosition); err != nil {
+		return nil, err
+	}
+	with := wanted(ctx, "")
+	t, at, err := q.queries.Task(ctx, id, with)
+	if err != nil {
+		return nil, err
+	}
+	ledgerOf(ctx).saw(at)
+	if t == nil {
+		return nil, nil
+	}
+	return newTasks(q.queries, []queries.Task{*t}, with)[0], nil
+}
+
+func (q *query) ReadModel(ctx context.Context) (*readModelResolver, error) {
+	m, err := q.queries.ReadModel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ledgerOf(ctx).saw(m.ReadAt)
+	return &readModelResolver{m}, nil
+}
+
+// reach waits for a position, if one is wanted.
+func (q *query) reach(ctx context.Context, position *string) error {
+	if position == nil {
+		return nil
+	}
+	p, err := projections.ParsePosition(*position)
+	if err != nil {
+		return err
+	}
+	return q.waiter.Wait(ctx, p, q.wait)
+}
+
+// wanted says which parts of tasks the query's text asks for.
+func wanted(ctx context.Context, way string) queries.With {
+	return queries.With{
+		SubTasks: graphql.HasSelectedField(ctx, way+"subTasks"),
+		Declines: graphql.HasSelectedField(ctx, way+"declined"),
+		Silent:   graphql.HasSelectedField(ctx, way+"silent"),
+	}
+}
+
+// size is a page's; a client's 0 is a mistake, not a wish for the usual size.
+func size(first int32) int {
+	if first == 0 {
+		return -1
+	}
+	return int(first)
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+type readModelResolver struct{ m queries.ReadModel }
+
+func (r *readModelResolver) Name() string     { return r.m.Model }
+func (r *readModelResolver) Position() string { return strconv.FormatUint(uint64(r.m.Position), 10) }
+
+func (r *readModelResolver) Head() *string {
+	if r.m.Head == nil {
+		return nil
+	}
+	s := strconv.FormatUint(uint64(*r.m.Head), 10)
+	return &s
+}
+
+func (r *readModelResolver) LagSeconds() *float64 {
+	if r.m.Lag == nil {
+		return nil
+	}
+	s := r.m.Lag.Seconds()
+	return &s
+}
+
+func (r *readModelResolver) Halted() *haltResolver {
+	if r.m.HaltedAt == nil || r.m.HaltedPosition == nil {
+		return nil
+	}
+	return &haltResolver{r.m}
+}
+
+type haltResolver struct{ m queries.ReadModel }
+
+func (r *haltResolver) At() graphql.Time { return *instant(r.m.HaltedAt) }
+func (r *haltResolver) Position() string {
+	return strconv.FormatUint(uint64(*r.m.HaltedPosition), 10)
+}
+func (r *haltResolver) Reason() string { return text(r.m.HaltedReason) }

@@ -1,0 +1,101 @@
+package graphqlapi
+
+import (
+	"github.com/graph-gophers/graphql-go"
+
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/queries"
+)
+
+type subTaskResolver struct{ s queries.SubTask }
+
+func (r *subTaskResolver) Type() string              { return r.s.Type }
+func (r *subTaskResolver) State() string             { return string(r.s.State) }
+func (r *subTaskResolver) Attempt() Long             { return Long(r.s.Attempt) }
+func (r *subTaskResolver) Scanner() *scannerResolver { return &scannerResolver{r.s.Scanner} }
+func (r *subTaskResolver) StartedAt() *graphql.Time  { return instant(r.s.StartedAt) }
+func (r *subTaskResolver) EndedAt() *graphql.Time    { return instant(r.s.EndedAt) }
+func (r *subTaskResolver) DurationMs() Long          { return Long(r.s.DurationMS) }
+func (r *subTaskResolver) Report() string            { return string(r.s.Report) }
+func (r *subTaskResolver) Parked() bool              { return r.s.Parked }
+func (r *subTaskResolver) RetryWanted() bool         { return r.s.RetryWanted }
+func (r *subTaskResolver) Late() bool                { return r.s.Late }
+
+func (r *subTaskResolver) Result() *string {
+	if r.s.Result == nil {
+		return nil
+	}
+	return given(string(*r.s.Result))
+}
+
+func (r *subTaskResolver) Kind() *string {
+	if r.s.Kind == nil {
+		return nil
+	}
+	return given(string(*r.s.Kind))
+}
+
+func (r *subTaskResolver) Reason() *textResolver {
+	if r.s.Reason == nil {
+		return nil
+	}
+	return bilingual(*r.s.Reason, text(r.s.ReasonZH))
+}
+
+func (r *subTaskResolver) Counts() *countsResolver {
+	if r.s.Counts == nil {
+		return nil
+	}
+	return &countsResolver{*r.s.Counts}
+}
+
+func (r *subTaskResolver) Coverage() *coverageResolver {
+	if r.s.Coverage == nil {
+		return nil
+	}
+	return &coverageResolver{*r.s.Coverage}
+}
+
+// bilingual shows the English text where a scanner gave no Chinese one.
+func bilingual(en, zh string) *textResolver {
+	if zh == "" {
+		zh = en
+	}
+	return &textResolver{report.Text{En: en, Zh: zh}}
+}
+
+type scannerResolver struct{ s task.Scanner }
+
+func (r *scannerResolver) Name() string         { return r.s.Name }
+func (r *scannerResolver) Version() string      { return r.s.Version }
+func (r *scannerResolver) Instance() string     { return r.s.Instance }
+func (r *scannerResolver) RulesDigest() string  { return r.s.RulesDigest }
+func (r *scannerResolver) ConfigDigest() string { return r.s.ConfigDigest }
+
+type coverageResolver struct{ c task.Coverage }
+
+func (r *coverageResolver) Eligible() int32 { return small(r.c.Eligible) }
+func (r *coverageResolver) Seen() int32     { return small(r.c.Seen) }
+
+func (r *coverageResolver) Degraded() []*degradedResolver {
+	out := make([]*degradedResolver, len(r.c.Degraded))
+	for i, d := range r.c.Degraded {
+		out[i] = &degradedResolver{d}
+	}
+	return out
+}
+
+type degradedResolver struct{ d task.Degraded }
+
+func (r *degradedResolver) Path() string   { return r.d.Path }
+func (r *degradedResolver) Reason() string { return r.d.Reason }
+
+type declineResolver struct{ d queries.Decline }
+
+func (r *declineResolver) Type() string              { return r.d.Type }
+func (r *declineResolver) Code() string              { return r.d.Code }
+func (r *declineResolver) Reason() *textResolver     { return bilingual(r.d.Reason, r.d.ReasonZH) }
+func (r *declineResolver) Scanner() *scannerResolver { return &scannerResolver{r.d.Scanner} }
+func (r *declineResolver) At() graphql.Time          { return *instant(&r.d.At) }
+func (r *declineResolver) Late() bool                { return r.d.Late }

@@ -1,0 +1,161 @@
+package projections
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/factgate/factgate/domain/scanner"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+)
+
+// batch is what a run of events does to the read model: the newest state of each
+// task that they touch, and what they add.
+type batch struct {
+	tasks    map[eventstore.ID]*change
+	order    []*change // as first touched
+	facts    []factRow
+	scanners map[string]*scannerRow
+	upTo     eventstore.Position
+	eventAt  time.Time // of the newest event folded; zero if there is none
+}
+
+// change is one task before and after a batch.
+type change struct {
+	id            eventstore.ID
+	before, after task.State
+	first         eventstore.Position // of the task's first fact; 0 if it was folded before
+	closed        eventstore.Position // of WindowClosed; 0 if it is not in this batch
+	position      eventstore.Position // of the newest fact
+	touched       []string            // sub-task types with facts in this batch
+}
+
+type factRow struct {
+	task    eventstore.ID
+	event   eventstore.Recorded // without its data
+	subTask string              // type; empty for facts of the task itself
+	attempt int
+	late    bool
+}
+
+type scannerRow struct {
+	scanner.Presence
+	online      bool
+	first, last eventstore.Position
+	firstAt     time.Time
+	lastAt      time.Time
+}
+
+// taskOf returns the task that an event belongs to; ok is false when it belongs
+// to none.
+func taskOf(r eventstore.Recorded) (id eventstore.ID, ok bool, err error) {
+	if r.Stream.Category != task.Category {
+		return id, false, nil
+	}
+	id, err = eventstore.ParseID(r.Stream.Key)
+	if err != nil {
+		return id, false, fmt.Errorf("a task's stream is named by its id: %w", err)
+	}
+	return id, true, nil
+}
+
+// fold applies events, in position order, to the states of their tasks. known
+// gives the state of a task as the read model has it. An event that cannot be
+// applied ends the batch before it; the *HaltedError says why.
+func fold(events []eventstore.Recorded, from eventstore.Position, known func(eventstore.ID) (task.State, bool)) (*batch, *HaltedError) {
+	b := &batch{tasks: make(map[eventstore.ID]*change), upTo: from}
+	for _, r := range events {
+		if err := b.add(r, known); err != nil {
+			return b, halted(r, err)
+		}
+		b.upTo = r.Position
+	}
+	return b, nil
+}
+
+func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State, bool)) error {
+	if r.Stream.Category == scanner.Category {
+		return b.addScanner(r)
+	}
+	id, ok, err := taskOf(r)
+	if err != nil || !ok {
+		return err
+	}
+	fact, err := task.Decode(r.Type, r.Data)
+	if err != nil {
+		return err
+	}
+	c := b.tasks[id]
+	if c == nil {
+		state, stored := known(id)
+		c = &change{id: id, before: state, after: state}
+		if !stored {
+			c.first = r.Position
+		}
+	}
+	switch {
+	case r.Revision < c.after.Facts:
+		return nil // folded before
+	case r.Revision > c.after.Facts:
+		return &GapError{Expected: c.after.Facts, Found: r.Revision}
+	}
+	if b.tasks[id] == nil {
+		b.tasks[id] = c
+		b.order = append(b.order, c)
+	}
+	before := c.after
+	c.after = task.Evolve(before, task.Recorded{
+		ID: r.ID.String(), Revision: r.Revision, Position: uint64(r.Position), At: r.At, Fact: fact,
+	})
+	c.position = r.Position
+	if before.Closed == nil && c.after.Closed != nil {
+		c.closed = r.Position
+	}
+	row := factRow{task: id, event: r, late: c.after.Late > before.Late}
+	row.event.Data, row.event.Metadata = nil, nil
+	row.subTask, row.attempt = about(fact)
+	if row.subTask != "" && !slices.Contains(c.touched, row.subTask) {
+		c.touched = append(c.touched, row.subTask)
+	}
+	b.facts = append(b.facts, row)
+	b.eventAt = r.At
+	return nil
+}
+
+func (b *batch) addScanner(r eventstore.Recorded) error {
+	if r.Type != scanner.OnlineType && r.Type != scanner.OfflineType {
+		return &task.UnknownTypeError{Type: r.Type}
+	}
+	presence, err := scanner.Decode(r.Data)
+	if err != nil {
+		return err
+	}
+	row := scannerRow{Presence: presence, online: r.Type == scanner.OnlineType, first: r.Position, last: r.Position, firstAt: r.At, lastAt: r.At}
+	if old := b.scanners[row.Type]; old != nil {
+		row.first, row.firstAt = old.first, old.firstAt
+	}
+	if b.scanners == nil {
+		b.scanners = make(map[string]*scannerRow)
+	}
+	b.scanners[row.Type] = &row
+	b.eventAt = r.At
+	return nil
+}
+
+// about returns the sub-task type and the attempt that a fact is about.
+func about(f task.Fact) (subTaskType string, attempt int) {
+	switch f := f.(type) {
+	case task.SubTaskDeclined:
+		return f.Type, 0
+	case task.SubTaskStarted:
+		return f.Type, f.Attempt
+	case task.SubTaskCompleted:
+		return f.Type, f.Attempt
+	case task.SubTaskFailed:
+		return f.Type, f.Attempt
+	case task.SubTaskRetryRequested:
+		return f.Type, f.After
+	}
+	return "", 0
+}

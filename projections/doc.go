@@ -1,0 +1,29 @@
+// Package projections folds the log into a read model: Postgres tables that can
+// be thrown away and made again.
+//
+// It promises:
+//
+//   - Rows and checkpoint move in one transaction, so what the tables say is
+//     always the fold of the log up to the checkpoint: nothing is lost and
+//     nothing is applied twice, wherever a process dies.
+//   - Tasks are folded with the domain's own [task.Evolve]; a row says what
+//     anybody who holds the stream would say, whatever the batches were.
+//   - One writer a read model. The right to write is a session lock on the very
+//     connection that writes, so it cannot be lost without losing the means to
+//     write; and each write demands that the checkpoint is where the writer left
+//     it. Other runners stand by and take over.
+//   - When the log or Postgres is away, it tries again, from the checkpoint.
+//
+// It refuses to skip. A fact that it cannot apply (a type that a newer version
+// wrote, data that cannot be decoded, a fact missing before it) stops the read
+// model with a [*HaltedError]; everything before that fact is applied, and the
+// reason stands in the checkpoint for every reader to see. That is why the
+// runner follows the log without a type filter: a filter would hide the unknown.
+//
+// Start at [Runner]. The tables are in rm_1.sql; readers use the views of the
+// schema live, which point at the read model in service.
+//
+//	log ──▶ intake ──▶ batch: decode, fold ──▶ writer: one transaction
+//	        (bounded)  (states of the tasks     checkpoint, facts, tasks, sub-tasks,
+//	                    touched, one query)     declines, findings, scanners
+package projections

@@ -1,0 +1,138 @@
+package projections
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+)
+
+// Blobs opens stored scan reports.
+type Blobs interface {
+	// Open returns the blob of this key; the caller closes it. The error wraps
+	// ErrBlobGone when there is no such blob and there will be none (it expired,
+	// or the key is not one); any other error is taken for a failing store, and
+	// the read model tries again until it works.
+	Open(ctx context.Context, key string) (io.ReadCloser, error)
+}
+
+// ErrBlobGone says that a report is not there any more. Its findings are lost to
+// the read model, which says so; the facts stand.
+var ErrBlobGone = errors.New("the blob is gone")
+
+// What became of a sub-task's report.
+const (
+	reportNone    = "NONE"    // the scanner stored none, or has not ended
+	reportRead    = "READ"    // its findings are in the read model
+	reportMissing = "MISSING" // the blob is gone
+	reportDamaged = "DAMAGED" // the blob is no report, or not the one the fact speaks of
+)
+
+// Limits of what one report may cost. The first is far above what report.Writer
+// makes; the others bound the rows held in memory.
+const (
+	maxReportBytes  = 64 << 20
+	maxFindingRows  = 5_000
+	maxFindingBytes = 4 << 20
+)
+
+// findingWriter moves findings from reports into the table, in constant memory,
+// within the transaction of the batch.
+type findingWriter struct {
+	tx    pgx.Tx
+	blobs Blobs
+
+	rows  findingColumns
+	bytes int
+}
+
+// report reads the report of a sub-task's newest attempt and writes its
+// findings. The returned state is for the sub-task's row. The error is the
+// store's or Postgres's: the batch is to be tried again.
+func (w *findingWriter) report(ctx context.Context, id eventstore.ID, t task.SubTask) (state string, err error) {
+	if t.Report == nil {
+		return reportNone, nil
+	}
+	blob, err := w.blobs.Open(ctx, t.Report.Key)
+	if errors.Is(err, ErrBlobGone) {
+		return reportMissing, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("open the %s report of task %s: %w", t.Type, id, err)
+	}
+	defer func() { _ = blob.Close() }() // only read
+
+	start, ordinal, flushed := len(w.rows.ordinal), 0, false
+	source := &digestReader{r: io.LimitReader(blob, maxReportBytes), hash: sha256.New()}
+	_, err = report.Read(source, func(f report.Finding) error {
+		w.rows.add(id, t, ordinal, f)
+		w.bytes += findingWeight(f)
+		ordinal++
+		if len(w.rows.ordinal) < maxFindingRows && w.bytes < maxFindingBytes {
+			return nil
+		}
+		start, flushed = 0, true
+		return w.flush(ctx)
+	})
+	if err == nil {
+		err = source.check(t.Report.SHA256)
+	}
+	if !errors.Is(err, report.ErrDamaged) {
+		return reportRead, err
+	}
+	w.rows.cut(start)
+	if flushed {
+		if _, err := w.tx.Exec(ctx, deleteFindings, uuids([]eventstore.ID{id}), []string{clean(t.Type)}); err != nil {
+			return "", err
+		}
+	}
+	return reportDamaged, nil
+}
+
+// flush writes what is held.
+func (w *findingWriter) flush(ctx context.Context) error {
+	if len(w.rows.ordinal) == 0 {
+		return nil
+	}
+	_, err := w.tx.Exec(ctx, insertFindings, w.rows.args()...)
+	w.rows.cut(0)
+	w.bytes = 0
+	return err
+}
+
+// digestReader learns the digest of what is read through it.
+type digestReader struct {
+	r    io.Reader
+	hash hash.Hash
+}
+
+func (d *digestReader) Read(p []byte) (int, error) {
+	n, err := d.r.Read(p)
+	d.hash.Write(p[:n])
+	return n, err
+}
+
+// check reads on to the end and compares with what the fact says; a fact that
+// names no digest is taken at its word.
+func (d *digestReader) check(want string) error {
+	if _, err := io.Copy(io.Discard, d); err != nil {
+		return fmt.Errorf("read scan report: %w", err)
+	}
+	if got := hex.EncodeToString(d.hash.Sum(nil)); want != "" && got != want {
+		return fmt.Errorf("%w: its digest is %s and the fact says %s", report.ErrDamaged, got, want)
+	}
+	return nil
+}
+
+func findingWeight(f report.Finding) int {
+	return 200 + len(f.Rule) + len(f.Message.En) + len(f.Message.Zh) + len(f.Path) + len(f.Cell) + len(f.Pointer)
+}

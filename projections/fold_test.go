@@ -1,0 +1,251 @@
+package projections
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/factgate/factgate/domain/scanner"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+)
+
+// newWriter takes the read model as a runner would.
+func newWriter(t testing.TB, pool *pgxpool.Pool, blobs Blobs) *writer {
+	t.Helper()
+	ctx := context.Background()
+	require.NoError(t, Install(ctx, pool))
+	conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(ctx) })
+	_, err = conn.Exec(ctx, `set synchronous_commit = off`)
+	require.NoError(t, err)
+	w := &writer{conn: conn, blobs: blobs, known: map[eventstore.ID]task.State{}}
+	var position int64
+	require.NoError(t, conn.QueryRow(ctx, `select position from rm_1.checkpoint`).Scan(&position))
+	w.position = eventstore.Position(position)
+	return w
+}
+
+func scannerEvent(position int, eventType, subTaskType string) eventstore.Recorded {
+	data, _ := json.Marshal(scanner.Presence{Type: subTaskType, Instance: "i1", Version: "1"})
+	return eventstore.Recorded{
+		Event:    eventstore.Event{ID: eventstore.DeriveID(eventstore.ID{}, fmt.Sprint(position)), Type: eventType, Data: data},
+		Stream:   eventstore.StreamID{Category: scanner.Category, Key: subTaskType},
+		Position: eventstore.Position(position), At: time.Date(2026, 1, 1, 0, 0, position, 0, time.UTC),
+	}
+}
+
+func TestBatchesOfAnySizeGiveTheSameRows(t *testing.T) {
+	ctx := context.Background()
+	for seed := range uint64(3) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		blobs := newMemoryBlobs()
+		var stories []*story
+		for range 20 {
+			stories = append(stories, anything(rnd, blobs))
+		}
+		events := append([]eventstore.Recorded{scannerEvent(1, "ScannerOnline", "SQL"), scannerEvent(2, "ScannerOnline", "LATE"), scannerEvent(3, "ScannerOffline", "SQL")},
+			recorded(t, rnd, stories)...)
+
+		whole := database(t)
+		require.NoError(t, newWriter(t, whole, blobs).apply(ctx, events, events[len(events)-1].Position))
+		requireFolded(t, whole, events)
+		want := dump(t, whole)
+		require.Contains(t, want, reportMissing)
+		require.Contains(t, want, reportDamaged)
+
+		pieces := database(t)
+		for rest := events; len(rest) > 0; {
+			w := newWriter(t, pieces, blobs) // a new writer remembers nothing
+			for range 1 + rnd.IntN(20) {
+				n := min(len(rest), 1+rnd.IntN(12))
+				if n == 0 {
+					break
+				}
+				require.NoError(t, w.apply(ctx, rest[:n], rest[n-1].Position))
+				rest = rest[n:]
+			}
+		}
+		require.Equal(t, want, dump(t, pieces))
+	}
+}
+
+func TestTheSameFactsTwiceChangeNothing(t *testing.T) {
+	ctx := context.Background()
+	rnd := rand.New(rand.NewPCG(7, 7))
+	blobs := newMemoryBlobs()
+	events := recorded(t, rnd, []*story{anything(rnd, blobs), anything(rnd, blobs)})
+	pool := database(t)
+	w := newWriter(t, pool, blobs)
+	require.NoError(t, w.apply(ctx, events, events[len(events)-1].Position))
+	want := dump(t, pool)
+	require.NoError(t, w.apply(ctx, events, events[len(events)-1].Position+5))
+	require.Equal(t, want, dump(t, pool))
+}
+
+func TestFindingsAreThoseOfTheNewestAttempt(t *testing.T) {
+	ctx := context.Background()
+	blobs := newMemoryBlobs()
+	s := newStory()
+	id := s.id.String()
+	s.tell(upload(s, "p"), created(s),
+		task.SubTaskStarted{TaskID: id, Type: "SQL", Attempt: 1},
+		task.SubTaskFailed{TaskID: id, Type: "SQL", Attempt: 1, Kind: task.Check, Report: blobs.report(id, "SQL", 1, 9_000)},
+		task.SubTaskRetryRequested{TaskID: id, Type: "SQL", After: 1},
+		task.SubTaskStarted{TaskID: id, Type: "SQL", Attempt: 2},
+		task.SubTaskCompleted{TaskID: id, Type: "SQL", Attempt: 2, Result: task.Pass, Report: blobs.report(id, "SQL", 2, 2)})
+	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s})
+	pool := database(t)
+	w := newWriter(t, pool, blobs)
+	count := func() (n int, attempts string) {
+		require.NoError(t, pool.QueryRow(ctx, `select count(*), coalesce(string_agg(distinct attempt::text, ','), '') from live.findings`).Scan(&n, &attempts))
+		return n, attempts
+	}
+	for i, want := range []int{0, 0, 0, 9_000, 9_000, 0, 2} {
+		require.NoError(t, w.apply(ctx, events[i:i+1], events[i].Position))
+		n, _ := count()
+		require.Equal(t, want, n, "after %s", events[i].Type)
+	}
+	_, attempts := count()
+	require.Equal(t, "2", attempts)
+}
+
+func TestAReportThatIsDamagedInTheMiddleLeavesNothing(t *testing.T) {
+	ctx := context.Background()
+	blobs := newMemoryBlobs()
+	s, other := newStory(), newStory()
+	id := s.id.String()
+	whole := blobs.report(id, "SQL", 1, 7_000)
+	damaged := blobs.put(append(blobs.blobs[whole.Key], "not json\n"...))
+	swapped := &task.Blob{Key: whole.Key, SHA256: strings.Repeat("0", 64)}
+	s.tell(upload(s, "p"), created(s),
+		task.SubTaskCompleted{TaskID: id, Type: "SQL", Attempt: 1, Result: task.Pass, Report: damaged},
+		task.SubTaskCompleted{TaskID: id, Type: "EXCEL", Attempt: 1, Result: task.Pass, Report: swapped})
+	other.tell(upload(other, "p"), created(other),
+		task.SubTaskCompleted{TaskID: other.id.String(), Type: "SQL", Attempt: 1, Result: task.Pass, Report: blobs.report(other.id.String(), "SQL", 1, 3)})
+	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s, other})
+	pool := database(t)
+	require.NoError(t, newWriter(t, pool, blobs).apply(ctx, events, events[len(events)-1].Position))
+	var n, ofOther, damagedReports int
+	require.NoError(t, pool.QueryRow(ctx, `select count(*), count(*) filter (where task_id = $1),
+		(select count(*) from live.sub_tasks where report_state = 'DAMAGED') from live.findings`, other.id.String()).Scan(&n, &ofOther, &damagedReports))
+	require.Equal(t, []int{3, 3, 2}, []int{n, ofOther, damagedReports})
+}
+
+func TestAFactThatCannotBeAppliedStopsBeforeItself(t *testing.T) {
+	ctx := context.Background()
+	s := newStory()
+	s.tell(upload(s, "p"), created(s))
+	good := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s})
+	bad := func(change func(*eventstore.Recorded)) eventstore.Recorded {
+		r := good[1]
+		r.Revision, r.Position = 2, 100
+		r.Type, r.Data = "SubTaskStarted", []byte(`{"subTaskType":"SQL","attempt":1}`)
+		change(&r)
+		return r
+	}
+	for name, r := range map[string]eventstore.Recorded{
+		"unknown type":         bad(func(r *eventstore.Recorded) { r.Type = "SubTaskPaused" }),
+		"undecodable":          bad(func(r *eventstore.Recorded) { r.Data = []byte(`{"attempt":"one"}`) }),
+		"gap":                  bad(func(r *eventstore.Recorded) { r.Revision = 3 }),
+		"no task id":           bad(func(r *eventstore.Recorded) { r.Stream.Key = "nonsense" }),
+		"unknown scanner fact": bad(func(r *eventstore.Recorded) { r.Stream.Category, r.Type = scanner.Category, "ScannerMoved" }),
+		"too large for Postgres": bad(func(r *eventstore.Recorded) {
+			r.Data, _ = json.Marshal(task.SubTaskStarted{Type: noise(20_000), Attempt: 1})
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			pool := database(t)
+			w := newWriter(t, pool, newMemoryBlobs())
+			events := append(append([]eventstore.Recorded{}, good...), r, scannerEvent(200, "ScannerOnline", "SQL"))
+			err := w.apply(ctx, events, 300)
+			var stop *HaltedError
+			require.ErrorAs(t, err, &stop)
+			require.Equal(t, r.Position, stop.Position)
+			require.Equal(t, good[1].Position, w.position)
+			requireFolded(t, pool, good)
+			require.NoError(t, w.halt(ctx, stop))
+			var reason string
+			require.NoError(t, pool.QueryRow(ctx, `select halted_reason from live.checkpoint where halted_position = $1`, int64(r.Position)).Scan(&reason))
+			require.Contains(t, reason, r.ID.String())
+			require.NoError(t, w.apply(ctx, nil, 300), "a version that can go on clears the halt")
+			require.NoError(t, pool.QueryRow(ctx, `select coalesce(halted_reason, '') from live.checkpoint`).Scan(&reason))
+			require.Empty(t, reason)
+		})
+	}
+}
+
+// noise does not compress, so that an index entry of it is really large.
+func noise(n int) string {
+	rnd := rand.New(rand.NewPCG(9, 9))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte('!' + rnd.IntN(90))
+	}
+	return string(b)
+}
+
+func TestHugeAndOddValuesDoNotStopTheFold(t *testing.T) {
+	ctx := context.Background()
+	s := newStory()
+	up := upload(s, noise(50_000))
+	s.tell(up, created(s),
+		task.SubTaskStarted{TaskID: "\x00", Type: "S", Attempt: 1 << 60, Scanner: task.Scanner{Name: "\x00"}},
+		task.SubTaskFailed{Type: "S", Attempt: 1 << 60, Reason: "\x00\x00", Kind: "\x00", DurationMS: -1 << 62})
+	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s})
+	pool := database(t)
+	require.NoError(t, newWriter(t, pool, newMemoryBlobs()).apply(ctx, events, events[len(events)-1].Position))
+	requireFolded(t, pool, events)
+}
+
+func TestASecondWriterCannotCommit(t *testing.T) {
+	ctx := context.Background()
+	rnd := rand.New(rand.NewPCG(3, 3))
+	events := recorded(t, rnd, []*story{anything(rnd, newMemoryBlobs())})
+	pool := database(t)
+	first, second := newWriter(t, pool, newMemoryBlobs()), newWriter(t, pool, newMemoryBlobs())
+	require.NoError(t, first.apply(ctx, events[:1], events[0].Position))
+	require.ErrorIs(t, second.apply(ctx, events[:1], events[0].Position), errCheckpointMoved)
+	requireFolded(t, pool, events[:1])
+}
+
+func TestInstallIsSafeAtTheSameTime(t *testing.T) {
+	pool := database(t)
+	var wait sync.WaitGroup
+	failures := make(chan error, 8)
+	for range 8 {
+		wait.Go(func() { failures <- Install(context.Background(), pool) })
+	}
+	wait.Wait()
+	close(failures)
+	for err := range failures {
+		require.NoError(t, err)
+	}
+}
+
+func TestInstallKnowsOlderAndNewerLayouts(t *testing.T) {
+	ctx := context.Background()
+	pool := database(t)
+	require.NoError(t, Install(ctx, pool))
+	_, err := pool.Exec(ctx, `update rm_1.checkpoint set layout = layout - 1, position = 9`)
+	require.NoError(t, err)
+	require.NoError(t, Install(ctx, pool), "an older one is folded anew")
+	var position int64
+	require.NoError(t, pool.QueryRow(ctx, `select position from live.checkpoint`).Scan(&position))
+	require.Zero(t, position)
+
+	_, err = pool.Exec(ctx, `update rm_1.checkpoint set layout = layout + 1`)
+	require.NoError(t, err)
+	var newer *LayoutError
+	require.ErrorAs(t, Install(ctx, pool), &newer)
+}

@@ -1,0 +1,102 @@
+package projections
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/factgate/factgate/eventstore"
+)
+
+// intake receives from a subscription ahead of the fold, within limits, so that
+// the next batch travels while this one is written. What is at hand is taken as
+// a whole: that is what makes live batches small and late ones large.
+type intake struct {
+	maxEvents, maxBytes int
+
+	mu       sync.Mutex
+	messages []eventstore.Message
+	bytes    int
+	err      error // of the subscription; no message comes after it
+
+	filled  chan struct{} // holds a token when there may be something to take
+	drained chan struct{} // holds a token when there may be room
+}
+
+func newIntake(maxEvents, maxBytes int) *intake {
+	return &intake{maxEvents: maxEvents, maxBytes: maxBytes, filled: make(chan struct{}, 1), drained: make(chan struct{}, 1)}
+}
+
+// receive runs until the subscription fails or ctx ends.
+func (q *intake) receive(ctx context.Context, sub eventstore.Subscription) {
+	for {
+		m, err := sub.Next(ctx)
+		q.mu.Lock()
+		if err != nil {
+			q.err = err
+		} else {
+			q.messages = append(q.messages, m)
+			q.bytes += weight(m.Event)
+		}
+		full := q.full()
+		q.mu.Unlock()
+		notify(q.filled)
+		if err != nil {
+			return
+		}
+		for full {
+			select {
+			case <-q.drained:
+			case <-ctx.Done():
+				return
+			}
+			q.mu.Lock()
+			full = q.full()
+			q.mu.Unlock()
+		}
+	}
+}
+
+func (q *intake) full() bool { return len(q.messages) >= q.maxEvents || q.bytes >= q.maxBytes }
+
+// take returns what is at hand, in order; it waits for something as long as
+// patience says, for ever if that is negative. Nothing and no error means that
+// patience ran out. The subscription's error comes after its last message.
+func (q *intake) take(ctx context.Context, patience time.Duration) ([]eventstore.Message, error) {
+	var timeout <-chan time.Time
+	if patience >= 0 {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	for {
+		q.mu.Lock()
+		messages, err := q.messages, q.err
+		q.messages, q.bytes = nil, 0
+		q.mu.Unlock()
+		if len(messages) > 0 {
+			notify(q.drained)
+			return messages, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-q.filled:
+		case <-timeout:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func notify(token chan struct{}) {
+	select {
+	case token <- struct{}{}:
+	default:
+	}
+}
+
+// weight is about what an event holds of memory.
+func weight(r eventstore.Recorded) int { return len(r.Data) + len(r.Metadata) + len(r.Type) + 200 }

@@ -1,0 +1,144 @@
+-- Read model rm_1. Applied once, in one transaction, into an empty schema; a
+-- change of these tables is a new number in install.go, and the read model is
+-- folded anew.
+--
+-- Numbers that come from facts are bigint, whatever their sense: a fact may hold
+-- any number, and none may stop the fold. JSON that may hold U+0000, which jsonb
+-- and text refuse, is json.
+
+create schema rm_1;
+
+create table rm_1.checkpoint (
+    name            text primary key,
+    layout          integer not null,
+    position        bigint not null,         -- everything up to here is in the tables
+    event_at        timestamptz,             -- when the newest event in them was recorded
+    moved_at        timestamptz not null default now(),
+    halted_at       timestamptz,
+    halted_position bigint,
+    halted_reason   text
+);
+
+create table rm_1.tasks (
+    task_id         uuid primary key,
+    first_position  bigint not null,         -- of the task's first fact: the order of lists
+    phase           text not null,
+    status          text,                    -- null until there is a verdict
+    project         text not null,
+    version         text not null,
+    file_name       text not null,
+    size            bigint not null,
+    sha256          text not null,
+    uploaded_by     text not null,
+    uploaded_at     timestamptz,
+    created_at      timestamptz,
+    deadline        timestamptz,             -- created_at + length of the window
+    closed_cause    text,
+    closed_at       timestamptz,
+    closed_position bigint,                  -- of WindowClosed: facts behind it are late
+    converged_at    timestamptz,
+    verdict_id      uuid,
+    verdict         json,                    -- the newest MainTaskConverged
+    observed_types  text[] not null,
+    last_event_at   timestamptz not null,
+    errors          bigint not null,
+    warnings        bigint not null,
+    notes           bigint not null,
+    late            bigint not null,
+    revision        bigint not null,         -- of the newest fact
+    position        bigint not null,
+    state           json not null            -- task.State, to fold on from here
+) with (fillfactor = 85);
+
+-- Keyset paging, newest first. The project is cut because an index entry has a
+-- limited size and a project's name has none.
+create index tasks_newest on rm_1.tasks (first_position desc);
+create index tasks_by_status on rm_1.tasks (status, first_position desc);
+create index tasks_by_project on rm_1.tasks (left(project, 100), first_position desc);
+
+create table rm_1.sub_tasks (
+    task_id         uuid not null,
+    type            text not null,
+    state           text not null,
+    attempt         bigint not null,
+    scanner         json not null,
+    started_at      timestamptz,
+    ended_at        timestamptz,
+    heard_at        timestamptz,             -- the type's first fact
+    result          text,
+    kind            text,
+    reason          text,
+    reason_zh       text,
+    parked          boolean not null,
+    retry_wanted    boolean not null,
+    late            boolean not null,
+    errors          bigint,                  -- null: the scanner gave no summary
+    warnings        bigint,
+    notes           bigint,
+    eligible        bigint,                  -- null: the scanner gave no coverage
+    seen            bigint,
+    degraded        json,
+    duration_ms     bigint not null,
+    report_key      text,
+    report_state    text not null,           -- NONE, READ, MISSING, DAMAGED
+    primary key (task_id, type)
+);
+
+create table rm_1.declines (
+    task_id   uuid not null,
+    type      text not null,
+    code      text not null,
+    reason    text not null,
+    reason_zh text not null,
+    scanner   json not null,
+    at        timestamptz not null,
+    late      boolean not null,
+    primary key (task_id, type)
+);
+
+create table rm_1.findings (
+    task_id    uuid not null,
+    type       text not null,
+    ordinal    integer not null,             -- the scanner's own order
+    attempt    bigint not null,
+    rule       text not null,
+    severity   text not null,
+    message_en text not null,
+    message_zh text not null,
+    path       text not null,
+    line       bigint not null,
+    col        bigint not null,
+    end_line   bigint not null,
+    end_col    bigint not null,
+    cell       text not null,
+    pointer    text not null,
+    suppressed boolean not null,
+    primary key (task_id, type, ordinal)
+);
+
+-- The index of the time line; the facts themselves stay in the log.
+create table rm_1.facts (
+    task_id       uuid not null,
+    revision      bigint not null,
+    id            uuid not null,
+    type          text not null,
+    sub_task_type text,
+    attempt       bigint,
+    position      bigint not null,
+    recorded_at   timestamptz not null,
+    late          boolean not null,
+    primary key (task_id, revision)
+);
+
+create table rm_1.scanners (
+    type           text primary key,
+    first_position bigint not null,
+    first_seen_at  timestamptz not null,
+    last_position  bigint not null,
+    last_seen_at   timestamptz not null,
+    online         boolean not null,         -- what the newest fact said
+    instance       text not null,            -- who said it
+    version        text not null,
+    rules_digest   text not null,
+    config_digest  text not null
+);

@@ -1,0 +1,459 @@
+package projections
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+)
+
+// Rows travel as one array a column and are put together by unnest: a batch is
+// one statement a table, however many rows it has.
+
+const upsertTasks = `
+insert into rm_1.tasks as t (
+	task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
+	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict,
+	observed_types, last_event_at, errors, warnings, notes, late, revision, position, state)
+select task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
+	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict::json,
+	observed_types::text[], last_event_at, errors, warnings, notes, late, revision, position, state::json
+from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[],
+	$11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::bigint[], $17::timestamptz[], $18::uuid[], $19::text[],
+	$20::text[], $21::timestamptz[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::text[])
+as u (task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
+	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict,
+	observed_types, last_event_at, errors, warnings, notes, late, revision, position, state)
+on conflict (task_id) do update set
+	phase = excluded.phase, status = excluded.status, project = excluded.project, version = excluded.version,
+	file_name = excluded.file_name, size = excluded.size, sha256 = excluded.sha256, uploaded_by = excluded.uploaded_by,
+	uploaded_at = excluded.uploaded_at, created_at = excluded.created_at, deadline = excluded.deadline,
+	closed_cause = excluded.closed_cause, closed_at = excluded.closed_at,
+	closed_position = coalesce(t.closed_position, excluded.closed_position),
+	converged_at = excluded.converged_at, verdict_id = excluded.verdict_id, verdict = excluded.verdict,
+	observed_types = excluded.observed_types, last_event_at = excluded.last_event_at,
+	errors = excluded.errors, warnings = excluded.warnings, notes = excluded.notes, late = excluded.late,
+	revision = excluded.revision, position = excluded.position, state = excluded.state`
+
+type taskColumns struct {
+	id                                                []pgtype.UUID
+	first                                             []int64
+	phase                                             []string
+	status                                            []*string
+	project, version, fileName                        []string
+	size                                              []int64
+	sha256, uploadedBy                                []string
+	uploadedAt, createdAt, deadline                   []*time.Time
+	closedCause                                       []*string
+	closedAt                                          []*time.Time
+	closed                                            []*int64
+	convergedAt                                       []*time.Time
+	verdictID                                         []pgtype.UUID
+	verdict                                           []*string
+	observed                                          []string
+	lastEventAt                                       []time.Time
+	errors, warnings, notes, late, revision, position []int64
+	state                                             []string
+}
+
+func (r *taskColumns) add(c *change) error {
+	s := c.after
+	var (
+		up          task.ZipUploaded
+		status      *string
+		verdict     *string
+		verdictID   pgtype.UUID
+		deadline    *time.Time
+		closedCause *string
+		closedAt    *time.Time
+		closed      *int64
+		counts      report.Counts
+	)
+	if s.Uploaded != nil {
+		up = *s.Uploaded
+	}
+	if s.Created != nil {
+		deadline = instant(s.CreatedAt.Add(s.Created.Window.Length()))
+	}
+	if s.Closed != nil {
+		closedCause, closedAt = optional(string(s.Closed.Cause)), instant(s.Closed.ClosedAt)
+	}
+	if c.closed != 0 {
+		p := int64(c.closed)
+		closed = &p
+	}
+	if s.Verdict != nil {
+		text, err := jsonText(s.Verdict)
+		if err != nil {
+			return err
+		}
+		status, verdict = optional(string(s.Verdict.Status)), &text
+		if id, err := eventstore.ParseID(s.VerdictID); err == nil {
+			verdictID = pgtype.UUID{Bytes: id, Valid: true}
+		}
+	}
+	for _, t := range s.SubTasks {
+		if t.Summary != nil {
+			counts.Error += t.Summary.Error
+			counts.Warning += t.Summary.Warning
+			counts.Note += t.Summary.Note
+		}
+	}
+	state, err := jsonText(s)
+	if err != nil {
+		return err
+	}
+	r.id = append(r.id, pgUUID(c.id))
+	r.first = append(r.first, int64(c.first))
+	r.phase = append(r.phase, string(s.Phase()))
+	r.status = append(r.status, status)
+	r.project = append(r.project, clean(up.Project))
+	r.version = append(r.version, clean(up.Version))
+	r.fileName = append(r.fileName, clean(up.FileName))
+	r.size = append(r.size, up.Size)
+	r.sha256 = append(r.sha256, clean(up.SHA256))
+	r.uploadedBy = append(r.uploadedBy, clean(up.UploadedBy))
+	r.uploadedAt = append(r.uploadedAt, instant(s.UploadedAt))
+	r.createdAt = append(r.createdAt, instant(s.CreatedAt))
+	r.deadline = append(r.deadline, deadline)
+	r.closedCause = append(r.closedCause, closedCause)
+	r.closedAt = append(r.closedAt, closedAt)
+	r.closed = append(r.closed, closed)
+	r.convergedAt = append(r.convergedAt, instant(s.ConvergedAt))
+	r.verdictID = append(r.verdictID, verdictID)
+	r.verdict = append(r.verdict, verdict)
+	r.observed = append(r.observed, arrayText(s.Observed()))
+	r.lastEventAt = append(r.lastEventAt, s.LastEventAt)
+	r.errors = append(r.errors, int64(counts.Error))
+	r.warnings = append(r.warnings, int64(counts.Warning))
+	r.notes = append(r.notes, int64(counts.Note))
+	r.late = append(r.late, int64(s.Late))
+	r.revision = append(r.revision, int64(s.Facts)-1)
+	r.position = append(r.position, int64(c.position))
+	r.state = append(r.state, state)
+	return nil
+}
+
+func (r *taskColumns) args() []any {
+	return []any{
+		r.id, r.first, r.phase, r.status, r.project, r.version, r.fileName, r.size, r.sha256, r.uploadedBy,
+		r.uploadedAt, r.createdAt, r.deadline, r.closedCause, r.closedAt, r.closed, r.convergedAt, r.verdictID, r.verdict,
+		r.observed, r.lastEventAt, r.errors, r.warnings, r.notes, r.late, r.revision, r.position, r.state,
+	}
+}
+
+const upsertSubTasks = `
+insert into rm_1.sub_tasks (
+	task_id, type, state, attempt, scanner, started_at, ended_at, heard_at, result, kind, reason, reason_zh,
+	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state)
+select task_id, type, state, attempt, scanner::json, started_at, ended_at, heard_at, result, kind, reason, reason_zh,
+	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded::json, duration_ms, report_key, report_state
+from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[],
+	$9::text[], $10::text[], $11::text[], $12::text[], $13::boolean[], $14::boolean[], $15::boolean[],
+	$16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::text[], $22::bigint[], $23::text[], $24::text[])
+as u (task_id, type, state, attempt, scanner, started_at, ended_at, heard_at, result, kind, reason, reason_zh,
+	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state)
+on conflict (task_id, type) do update set
+	state = excluded.state, attempt = excluded.attempt, scanner = excluded.scanner,
+	started_at = excluded.started_at, ended_at = excluded.ended_at, heard_at = excluded.heard_at,
+	result = excluded.result, kind = excluded.kind, reason = excluded.reason, reason_zh = excluded.reason_zh,
+	parked = excluded.parked, retry_wanted = excluded.retry_wanted, late = excluded.late,
+	errors = excluded.errors, warnings = excluded.warnings, notes = excluded.notes,
+	eligible = excluded.eligible, seen = excluded.seen, degraded = excluded.degraded,
+	duration_ms = excluded.duration_ms, report_key = excluded.report_key, report_state = excluded.report_state`
+
+type subTaskColumns struct {
+	id                             []pgtype.UUID
+	name, state                    []string
+	attempt                        []int64
+	scanner                        []string
+	startedAt, endedAt, heardAt    []*time.Time
+	result, kind, reason, reasonZH []*string
+	parked, retryWanted, late      []bool
+	errors, warnings, notes        []*int64
+	eligible, seen                 []*int64
+	degraded                       []*string
+	durationMS                     []int64
+	reportKey                      []*string
+	reportState                    []string
+}
+
+func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState string) error {
+	scanner, err := jsonText(t.Scanner)
+	if err != nil {
+		return err
+	}
+	var errs, warnings, notes, eligible, seen *int64
+	if t.Summary != nil {
+		errs, warnings, notes = number(t.Summary.Error), number(t.Summary.Warning), number(t.Summary.Note)
+	}
+	var degraded *string
+	if t.Coverage != nil {
+		eligible, seen = number(t.Coverage.Eligible), number(t.Coverage.Seen)
+		if len(t.Coverage.Degraded) > 0 {
+			text, err := jsonText(t.Coverage.Degraded)
+			if err != nil {
+				return err
+			}
+			degraded = &text
+		}
+	}
+	var key *string
+	if t.Report != nil {
+		key = optional(clean(t.Report.Key))
+	}
+	r.id = append(r.id, pgUUID(id))
+	r.name = append(r.name, clean(t.Type))
+	r.state = append(r.state, string(t.State))
+	r.attempt = append(r.attempt, int64(t.Attempt))
+	r.scanner = append(r.scanner, scanner)
+	r.startedAt = append(r.startedAt, instant(t.StartedAt))
+	r.endedAt = append(r.endedAt, instant(t.EndedAt))
+	r.heardAt = append(r.heardAt, instant(t.Heard))
+	r.result = append(r.result, optional(clean(string(t.Result))))
+	r.kind = append(r.kind, optional(clean(string(t.Kind))))
+	r.reason = append(r.reason, optional(clean(t.Reason)))
+	r.reasonZH = append(r.reasonZH, optional(clean(t.ReasonZH)))
+	r.parked = append(r.parked, t.Parked)
+	r.retryWanted = append(r.retryWanted, t.RetryWanted)
+	r.late = append(r.late, t.Late)
+	r.errors = append(r.errors, errs)
+	r.warnings = append(r.warnings, warnings)
+	r.notes = append(r.notes, notes)
+	r.eligible = append(r.eligible, eligible)
+	r.seen = append(r.seen, seen)
+	r.degraded = append(r.degraded, degraded)
+	r.durationMS = append(r.durationMS, t.DurationMS)
+	r.reportKey = append(r.reportKey, key)
+	r.reportState = append(r.reportState, reportState)
+	return nil
+}
+
+func (r *subTaskColumns) args() []any {
+	return []any{
+		r.id, r.name, r.state, r.attempt, r.scanner, r.startedAt, r.endedAt, r.heardAt, r.result, r.kind, r.reason, r.reasonZH,
+		r.parked, r.retryWanted, r.late, r.errors, r.warnings, r.notes, r.eligible, r.seen, r.degraded, r.durationMS, r.reportKey, r.reportState,
+	}
+}
+
+const upsertDeclines = `
+insert into rm_1.declines (task_id, type, code, reason, reason_zh, scanner, at, late)
+select task_id, type, code, reason, reason_zh, scanner::json, at, late
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[])
+as u (task_id, type, code, reason, reason_zh, scanner, at, late)
+on conflict (task_id, type) do update set
+	code = excluded.code, reason = excluded.reason, reason_zh = excluded.reason_zh,
+	scanner = excluded.scanner, at = excluded.at, late = excluded.late`
+
+type declineColumns struct {
+	id                                    []pgtype.UUID
+	name, code, reason, reasonZH, scanner []string
+	at                                    []time.Time
+	late                                  []bool
+}
+
+func (r *declineColumns) add(id eventstore.ID, d task.Decline) error {
+	scanner, err := jsonText(d.Scanner)
+	if err != nil {
+		return err
+	}
+	r.id = append(r.id, pgUUID(id))
+	r.name = append(r.name, clean(d.Type))
+	r.code = append(r.code, clean(d.Code))
+	r.reason = append(r.reason, clean(d.Reason))
+	r.reasonZH = append(r.reasonZH, clean(d.ReasonZH))
+	r.scanner = append(r.scanner, scanner)
+	r.at = append(r.at, d.At)
+	r.late = append(r.late, d.Late)
+	return nil
+}
+
+func (r *declineColumns) args() []any {
+	return []any{r.id, r.name, r.code, r.reason, r.reasonZH, r.scanner, r.at, r.late}
+}
+
+const deleteDeclines = `
+delete from rm_1.declines d using unnest($1::uuid[], $2::text[]) as u (task_id, type)
+where d.task_id = u.task_id and d.type = u.type`
+
+const deleteFindings = `
+delete from rm_1.findings f using unnest($1::uuid[], $2::text[]) as u (task_id, type)
+where f.task_id = u.task_id and f.type = u.type`
+
+// typeColumns name sub-tasks.
+type typeColumns struct {
+	id   []pgtype.UUID
+	name []string
+}
+
+func (r *typeColumns) add(id eventstore.ID, subTaskType string) {
+	r.id = append(r.id, pgUUID(id))
+	r.name = append(r.name, clean(subTaskType))
+}
+
+func (r *typeColumns) args() []any { return []any{r.id, r.name} }
+
+const insertFindings = `
+insert into rm_1.findings (task_id, type, ordinal, attempt, rule, severity, message_en, message_zh,
+	path, line, col, end_line, end_col, cell, pointer, suppressed)
+select * from unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+	$9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::boolean[])`
+
+type findingColumns struct {
+	id                                   []pgtype.UUID
+	name                                 []string
+	ordinal                              []int32
+	attempt                              []int64
+	rule, severity, messageEN, messageZH []string
+	path                                 []string
+	line, column, endLine, endColumn     []int64
+	cell, pointer                        []string
+	suppressed                           []bool
+}
+
+func (r *findingColumns) add(id eventstore.ID, t task.SubTask, ordinal int, f report.Finding) {
+	r.id = append(r.id, pgUUID(id))
+	r.name = append(r.name, clean(t.Type))
+	r.ordinal = append(r.ordinal, int32(ordinal))
+	r.attempt = append(r.attempt, int64(t.Attempt))
+	r.rule = append(r.rule, clean(f.Rule))
+	r.severity = append(r.severity, clean(string(f.Severity)))
+	r.messageEN = append(r.messageEN, clean(f.Message.En))
+	r.messageZH = append(r.messageZH, clean(f.Message.Zh))
+	r.path = append(r.path, clean(f.Path))
+	r.line = append(r.line, int64(f.Line))
+	r.column = append(r.column, int64(f.Column))
+	r.endLine = append(r.endLine, int64(f.EndLine))
+	r.endColumn = append(r.endColumn, int64(f.EndColumn))
+	r.cell = append(r.cell, clean(f.Cell))
+	r.pointer = append(r.pointer, clean(f.Pointer))
+	r.suppressed = append(r.suppressed, f.Suppressed)
+}
+
+// cut drops all rows from n on.
+func (r *findingColumns) cut(n int) {
+	r.id, r.name, r.ordinal, r.attempt = r.id[:n], r.name[:n], r.ordinal[:n], r.attempt[:n]
+	r.rule, r.severity, r.messageEN, r.messageZH = r.rule[:n], r.severity[:n], r.messageEN[:n], r.messageZH[:n]
+	r.path, r.line, r.column, r.endLine, r.endColumn = r.path[:n], r.line[:n], r.column[:n], r.endLine[:n], r.endColumn[:n]
+	r.cell, r.pointer, r.suppressed = r.cell[:n], r.pointer[:n], r.suppressed[:n]
+}
+
+func (r *findingColumns) args() []any {
+	return []any{
+		r.id, r.name, r.ordinal, r.attempt, r.rule, r.severity, r.messageEN, r.messageZH,
+		r.path, r.line, r.column, r.endLine, r.endColumn, r.cell, r.pointer, r.suppressed,
+	}
+}
+
+// A fact is inserted, never replaced: a second one at the same place would be a
+// defect, and the primary key says so.
+const insertFacts = `
+insert into rm_1.facts (task_id, revision, id, type, sub_task_type, attempt, position, recorded_at, late)
+select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::boolean[])`
+
+func factArgs(facts []factRow) []any {
+	n := len(facts)
+	var (
+		id       = make([]pgtype.UUID, n)
+		revision = make([]int64, n)
+		event    = make([]pgtype.UUID, n)
+		name     = make([]string, n)
+		subTask  = make([]*string, n)
+		attempt  = make([]*int64, n)
+		position = make([]int64, n)
+		at       = make([]time.Time, n)
+		late     = make([]bool, n)
+	)
+	for i, f := range facts {
+		id[i], revision[i], event[i], name[i] = pgUUID(f.task), int64(f.event.Revision), pgUUID(f.event.ID), f.event.Type
+		subTask[i] = optional(clean(f.subTask))
+		if f.attempt != 0 {
+			attempt[i] = number(f.attempt)
+		}
+		position[i], at[i], late[i] = int64(f.event.Position), f.event.At, f.late
+	}
+	return []any{id, revision, event, name, subTask, attempt, position, at, late}
+}
+
+const upsertScanners = `
+insert into rm_1.scanners (type, first_position, first_seen_at, last_position, last_seen_at, online, instance, version, rules_digest, config_digest)
+select * from unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::boolean[], $7::text[], $8::text[], $9::text[], $10::text[])
+on conflict (type) do update set
+	last_position = excluded.last_position, last_seen_at = excluded.last_seen_at, online = excluded.online,
+	instance = excluded.instance, version = excluded.version,
+	rules_digest = excluded.rules_digest, config_digest = excluded.config_digest`
+
+func scannerArgs(scanners map[string]*scannerRow) []any {
+	var (
+		name, instance, version, rules, config []string
+		first, last                            []int64
+		firstAt, lastAt                        []time.Time
+		online                                 []bool
+	)
+	for _, s := range scanners {
+		name = append(name, clean(s.Type))
+		first, firstAt = append(first, int64(s.first)), append(firstAt, s.firstAt)
+		last, lastAt = append(last, int64(s.last)), append(lastAt, s.lastAt)
+		online = append(online, s.online)
+		instance, version = append(instance, clean(s.Instance)), append(version, clean(s.Version))
+		rules, config = append(rules, clean(s.RulesDigest)), append(config, clean(s.ConfigDigest))
+	}
+	return []any{name, first, firstAt, last, lastAt, online, instance, version, rules, config}
+}
+
+// clean replaces U+0000, which text cannot hold.
+func clean(s string) string { return strings.ReplaceAll(s, "\x00", "\uFFFD") }
+
+// optional is null for the empty string.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// instant is null for the zero time.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func number(n int) *int64 {
+	v := int64(n)
+	return &v
+}
+
+func jsonText(v any) (string, error) {
+	b, err := json.Marshal(v)
+	return string(b), err
+}
+
+func pgUUID(id eventstore.ID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
+
+func uuids(ids []eventstore.ID) []pgtype.UUID {
+	out := make([]pgtype.UUID, len(ids))
+	for i, id := range ids {
+		out[i] = pgUUID(id)
+	}
+	return out
+}
+
+var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\x00", "\uFFFD")
+
+// arrayText writes a text[] as Postgres reads it: an array of arrays cannot be
+// unnested row by row.
+func arrayText(list []string) string {
+	quoted := slices.Clone(list)
+	for i, s := range quoted {
+		quoted[i] = `"` + arrayEscapes.Replace(s) + `"`
+	}
+	return "{" + strings.Join(quoted, ",") + "}"
+}

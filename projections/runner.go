@@ -1,0 +1,311 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/factgate/factgate/domain/scanner"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+)
+
+// Times of the runner. None of them is part of the contract.
+const (
+	standbyPause    = 250 * time.Millisecond // between two tries for the lock
+	gatherPause     = 200 * time.Millisecond // how long a batch waits for more while catching up
+	checkpointPause = time.Second            // between two checkpoints without rows
+	firstBackoff    = 50 * time.Millisecond
+	longestBackoff  = 10 * time.Second
+	closePatience   = 2 * time.Second
+)
+
+// Options of a runner; the zero value is right for production.
+type Options struct {
+	// MaxEvents and MaxBytes bound a batch, and once more what is received ahead
+	// of it. 0 means 10,000 events and 16 MiB. A single event may be larger.
+	MaxEvents, MaxBytes int
+	// Logger hears of failures that are being retried and of hand-overs; what Run
+	// returns is for its caller to log. nil is silence.
+	Logger *slog.Logger
+}
+
+// Runner keeps the read model up to date. Any number of runners may run, in any
+// number of processes: one writes, the others stand by.
+type Runner struct {
+	log   eventstore.Follower
+	pool  *pgxpool.Pool
+	blobs Blobs
+	o     Options
+
+	mu     sync.Mutex
+	status Status
+}
+
+// Status is what a runner knows of its work.
+type Status struct {
+	Name     string
+	Writer   bool                // this runner holds the lock
+	Position eventstore.Position // of the checkpoint, as last seen
+	// CaughtUp: everything that stood in the log when we last looked is applied.
+	CaughtUp bool
+	// Lag is how long the oldest event known and not applied has been waiting; 0
+	// when there is none, unknown (0) to a runner that stands by.
+	Lag time.Duration
+	// Halted says why the read model stopped; nil while it runs.
+	Halted *HaltedError
+	// Trouble is the failure that the runner is recovering from; nil when well.
+	Trouble error
+
+	waiting time.Time // when the oldest event known and not applied was recorded
+}
+
+// NewRunner makes a runner. It takes one connection out of pool for as long as it
+// runs, which must be a session of Postgres itself, not of a pooler that shares
+// sessions among transactions.
+func NewRunner(log eventstore.Follower, pool *pgxpool.Pool, blobs Blobs, o Options) *Runner {
+	if o.MaxEvents <= 0 {
+		o.MaxEvents = 10_000
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = 16 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Runner{log: log, pool: pool, blobs: blobs, o: o, status: Status{Name: Name}}
+}
+
+// Status may be called at any time.
+func (r *Runner) Status() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.status
+	if !s.waiting.IsZero() {
+		s.Lag = max(0, time.Since(s.waiting))
+	}
+	return s
+}
+
+func (r *Runner) note(change func(*Status)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.status)
+}
+
+// Run installs the read model and works until ctx ends; then it returns nil.
+// Failures of the log, of Postgres and of the blob store are retried for ever.
+// It returns a *HaltedError before a fact that cannot be applied, and a
+// *LayoutError when a newer version owns the read model; both want an operator,
+// and starting again before something has changed ends the same way.
+func (r *Runner) Run(ctx context.Context) error {
+	backoff := firstBackoff
+	for {
+		before := r.Status().Position
+		err := r.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var stop *HaltedError
+		var newer *LayoutError
+		if errors.As(err, &stop) || errors.As(err, &newer) {
+			r.note(func(s *Status) { s.Halted, s.Trouble = stop, err })
+			return err
+		}
+		r.note(func(s *Status) { s.Trouble = err })
+		if r.Status().Position != before {
+			backoff = firstBackoff
+		}
+		pause := backoff/2 + rand.N(backoff)
+		r.o.Logger.Warn("read model interrupted", "err", err, "again_in", pause.String())
+		if !sleep(ctx, pause) {
+			return nil
+		}
+		backoff = min(2*backoff, longestBackoff)
+	}
+}
+
+// session is one connection's life: stand by for the lock, then write until
+// something fails. It never returns nil.
+func (r *Runner) session(ctx context.Context) error {
+	pooled, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to Postgres: %w", err)
+	}
+	conn := pooled.Hijack()
+	defer func() {
+		// Ending the session frees the lock.
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
+		defer cancel()
+		_ = conn.Close(closing)
+		r.note(func(s *Status) { s.Writer, s.CaughtUp, s.waiting = false, false, time.Time{} })
+	}()
+	if err := Install(ctx, conn); err != nil {
+		return err
+	}
+	w, err := r.acquire(ctx, conn)
+	if err != nil {
+		return err
+	}
+	r.o.Logger.Info("writing the read model", "name", Name, "position", uint64(w.position))
+	r.note(func(s *Status) { s.Writer, s.Halted, s.Trouble = true, nil, nil })
+	err = r.follow(ctx, w)
+	var stop *HaltedError
+	if errors.As(err, &stop) {
+		if err := w.halt(ctx, stop); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// acquire waits until this session is the writer. It asks again and again
+// instead of waiting inside Postgres, where a statement that waits for days
+// would keep the vacuum from its work.
+func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
+	// Losing the newest commits in a crash of Postgres costs nothing: rows and
+	// checkpoint go back together and the log is still there.
+	if _, err := conn.Exec(ctx, `set synchronous_commit = off`); err != nil {
+		return nil, fmt.Errorf("prepare the writer's session: %w", err)
+	}
+	for {
+		var locked bool
+		if err := conn.QueryRow(ctx, `select pg_try_advisory_lock(hashtextextended('factgate/projections/' || $1, 0))`, Name).Scan(&locked); err != nil {
+			return nil, fmt.Errorf("try for the writer's lock: %w", err)
+		}
+		w := &writer{conn: conn, blobs: r.blobs, known: make(map[eventstore.ID]task.State)}
+		var position int64
+		if err := conn.QueryRow(ctx, `select position from rm_1.checkpoint where name = $1 and layout = $2`, Name, layout).Scan(&position); err != nil {
+			return nil, fmt.Errorf("read the checkpoint: %w", err)
+		}
+		w.position = eventstore.Position(position)
+		r.note(func(s *Status) { s.Position = w.position })
+		if locked {
+			return w, nil
+		}
+		r.note(func(s *Status) { s.Trouble = nil })
+		if !sleep(ctx, standbyPause/2+rand.N(standbyPause)) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// follow applies the log from the checkpoint on. It never returns nil.
+func (r *Runner) follow(ctx context.Context, w *writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	sub, err := r.log.Follow(ctx, w.position, eventstore.Filter{})
+	if err != nil {
+		cancel()
+		return fmt.Errorf("follow the log from position %d: %w", w.position, err)
+	}
+	in := newIntake(r.o.MaxEvents, r.o.MaxBytes)
+	received := make(chan struct{})
+	go func() {
+		defer close(received)
+		in.receive(ctx, sub)
+	}()
+	defer func() {
+		cancel()
+		_ = sub.Close()
+		<-received
+	}()
+
+	var (
+		events  []eventstore.Recorded
+		bytes   int
+		upTo    = w.position
+		live    bool
+		written = time.Now()
+	)
+	flush := func() error {
+		if upTo == w.position {
+			return nil
+		}
+		err := w.apply(ctx, events, upTo)
+		r.note(func(s *Status) {
+			s.Position = w.position
+			if err == nil {
+				s.CaughtUp, s.waiting = live, time.Time{}
+			}
+		})
+		clear(events)
+		events, bytes, written = events[:0], 0, time.Now()
+		return err
+	}
+	for {
+		patience := time.Duration(-1)
+		switch {
+		case len(events) > 0:
+			patience = gatherPause
+		case upTo != w.position:
+			patience = max(0, checkpointPause-time.Since(written))
+		}
+		messages, err := in.take(ctx, patience)
+		if err != nil {
+			// What has arrived is good, and a log that breaks off often must not
+			// keep the read model from ever finishing a batch.
+			if ctx.Err() == nil {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+			return fmt.Errorf("follow the log from position %d: %w", upTo, err)
+		}
+		for _, m := range messages {
+			switch m.Kind {
+			case eventstore.KindEvent:
+				upTo = m.Position
+				if !ours(m.Event) {
+					continue
+				}
+				if len(events) == 0 {
+					r.note(func(s *Status) { s.waiting = m.Event.At })
+				}
+				events = append(events, m.Event)
+				bytes += weight(m.Event)
+			case eventstore.KindCheckpoint:
+				upTo = max(upTo, m.Position)
+			case eventstore.KindCaughtUp:
+				live = true
+			}
+		}
+		enough := live || len(events) >= r.o.MaxEvents || bytes >= r.o.MaxBytes
+		waited := len(messages) == 0
+		switch {
+		case len(events) > 0 && (enough || waited):
+			err = flush()
+		case len(events) == 0 && time.Since(written) >= checkpointPause:
+			err = flush()
+		}
+		if err != nil {
+			return err
+		}
+		if live && len(events) == 0 {
+			r.note(func(s *Status) { s.CaughtUp = true })
+		}
+	}
+}
+
+// ours reports whether the read model is folded from this event.
+func ours(r eventstore.Recorded) bool {
+	return r.Stream.Category == task.Category || r.Stream.Category == scanner.Category
+}
+
+// sleep reports false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,43 @@
+package queries
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/factgate/factgate/domain"
+)
+
+// Cursors are opaque to clients: base64url of a kind, a number and, for
+// findings, a type. They stay valid across restarts and rebuilds, as they are
+// made of what the log says.
+const (
+	taskCursor    = 't' // position of the task's first fact
+	findingCursor = 'f' // ordinal and type
+)
+
+const maxCursorBytes = 1 + 8 + 512
+
+func encodeCursor(kind byte, number int64, text string) string {
+	b := binary.BigEndian.AppendUint64([]byte{kind}, uint64(number))
+	return base64.RawURLEncoding.EncodeToString(append(b, text...))
+}
+
+// decodeCursor refuses whatever encodeCursor did not make for this kind.
+func decodeCursor(kind byte, cursor string) (number int64, text string, err error) {
+	if len(cursor) <= base64.RawURLEncoding.EncodedLen(maxCursorBytes) {
+		b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+		if err == nil && len(b) >= 9 && b[0] == kind {
+			n := binary.BigEndian.Uint64(b[1:])
+			rest := string(b[9:])
+			if n <= math.MaxInt64 && (kind == findingCursor && n <= math.MaxInt32 && utf8.ValidString(rest) && !strings.ContainsRune(rest, 0) || kind == taskCursor && rest == "") {
+				return int64(n), rest, nil
+			}
+		}
+	}
+	return 0, "", &domain.Error{Kind: domain.Invalid, Rule: "cursor.invalid",
+		Msg: fmt.Sprintf("%.60q is not a cursor of this list; give the endCursor of an earlier page", cursor), MsgZH: "游标无效；请使用上一页的 endCursor"}
+}

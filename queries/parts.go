@@ -1,0 +1,155 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
+)
+
+// SubTask is one scanner's work on a task, as its newest attempt left it.
+type SubTask struct {
+	Type        string
+	State       task.SubTaskState
+	Attempt     int64
+	Scanner     task.Scanner
+	StartedAt   *time.Time
+	EndedAt     *time.Time
+	Result      *task.Result
+	Kind        *task.FailureKind
+	Reason      *string
+	ReasonZH    *string
+	Parked      bool
+	RetryWanted bool
+	Late        bool
+	Counts      *report.Counts // nil: the scanner gave none
+	Coverage    *task.Coverage
+	DurationMS  int64
+	Report      ReportState
+}
+
+// ReportState says what became of a sub-task's report.
+type ReportState string
+
+// The states of a report.
+const (
+	ReportNone    ReportState = "NONE"    // none was stored, or the scan has not ended
+	ReportRead    ReportState = "READ"    // its findings can be asked for
+	ReportMissing ReportState = "MISSING" // it expired: the verdict stands, the details are lost
+	ReportDamaged ReportState = "DAMAGED" // it is not what the fact speaks of
+)
+
+// Decline is a scanner's "not my business".
+type Decline struct {
+	Type     string
+	Code     string
+	Reason   string
+	ReasonZH string
+	Scanner  task.Scanner
+	At       time.Time
+	Late     bool
+}
+
+// parts fills in what is wanted of all tasks, with one statement a part, all of
+// them in one round trip.
+func parts(ctx context.Context, tx pgx.Tx, tasks []Task, with With) error {
+	if len(tasks) == 0 || with == (With{}) {
+		return nil
+	}
+	ids := make([]TaskID, len(tasks))
+	byID := make(map[TaskID]*Task, len(tasks))
+	for i := range tasks {
+		ids[i], byID[tasks[i].ID] = tasks[i].ID, &tasks[i]
+	}
+	var batch pgx.Batch
+	if with.SubTasks {
+		batch.Queue(subTasksOf, pgIDs(ids)).Query(func(rows pgx.Rows) error { return scanSubTasks(rows, byID) })
+	}
+	if with.Declines {
+		batch.Queue(declinesOf, pgIDs(ids)).Query(func(rows pgx.Rows) error { return scanDeclines(rows, byID) })
+	}
+	if with.Silent {
+		batch.Queue(silentIn, pgIDs(ids)).Query(func(rows pgx.Rows) error { return scanSilent(rows, byID) })
+	}
+	return tx.SendBatch(ctx, &batch).Close()
+}
+
+const subTasksOf = `select task_id, type, state, attempt, scanner, started_at, ended_at, result, kind, reason, reason_zh,
+	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_state
+from live.sub_tasks where task_id = any($1) order by task_id, type collate "C"`
+
+func scanSubTasks(rows pgx.Rows, byID map[TaskID]*Task) error {
+	defer rows.Close()
+	for rows.Next() {
+		var id [16]byte
+		var s SubTask
+		var scanner, degraded []byte
+		var errs, warnings, notes, eligible, seen *int
+		if err := rows.Scan(&id, &s.Type, &s.State, &s.Attempt, &scanner, &s.StartedAt, &s.EndedAt, &s.Result, &s.Kind, &s.Reason, &s.ReasonZH,
+			&s.Parked, &s.RetryWanted, &s.Late, &errs, &warnings, &notes, &eligible, &seen, &degraded, &s.DurationMS, &s.Report); err != nil {
+			return err
+		}
+		if err := fromJSON(scanner, &s.Scanner); err != nil {
+			return fmt.Errorf("scanner: %w", err)
+		}
+		if errs != nil && warnings != nil && notes != nil {
+			s.Counts = &report.Counts{Error: *errs, Warning: *warnings, Note: *notes}
+		}
+		if eligible != nil && seen != nil {
+			s.Coverage = &task.Coverage{Eligible: *eligible, Seen: *seen}
+			if err := fromJSON(degraded, &s.Coverage.Degraded); err != nil {
+				return fmt.Errorf("degraded: %w", err)
+			}
+		}
+		t := byID[id]
+		t.SubTasks = append(t.SubTasks, s)
+	}
+	return rows.Err()
+}
+
+const declinesOf = `select task_id, type, code, reason, reason_zh, scanner, at, late
+from live.declines where task_id = any($1) order by task_id, type collate "C"`
+
+func scanDeclines(rows pgx.Rows, byID map[TaskID]*Task) error {
+	defer rows.Close()
+	for rows.Next() {
+		var id [16]byte
+		var d Decline
+		var scanner []byte
+		if err := rows.Scan(&id, &d.Type, &d.Code, &d.Reason, &d.ReasonZH, &scanner, &d.At, &d.Late); err != nil {
+			return err
+		}
+		if err := fromJSON(scanner, &d.Scanner); err != nil {
+			return fmt.Errorf("scanner: %w", err)
+		}
+		t := byID[id]
+		t.Declines = append(t.Declines, d)
+	}
+	return rows.Err()
+}
+
+// A scanner was silent in a window if it was known before the window closed and
+// said nothing in it. While the window is open, that is "not heard from yet". An
+// operator's wish for a retry is not the scanner's voice.
+const silentIn = `select t.task_id, s.type
+from live.tasks t join live.scanners s on t.closed_position is null or s.first_position < t.closed_position
+where t.task_id = any($1) and t.created_at is not null and not exists (
+	select 1 from live.facts f
+	where f.task_id = t.task_id and f.sub_task_type = s.type and f.type <> 'SubTaskRetryRequested'
+		and (t.closed_position is null or f.position < t.closed_position))
+order by t.task_id, s.type collate "C"`
+
+func scanSilent(rows pgx.Rows, byID map[TaskID]*Task) error {
+	var id [16]byte
+	var name string
+	_, err := pgx.ForEachRow(rows, []any{&id, &name}, func() error {
+		t := byID[id]
+		t.Silent = append(t.Silent, name)
+		return nil
+	})
+	return err
+}

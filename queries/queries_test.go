@@ -1,0 +1,232 @@
+package queries_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/queries"
+)
+
+func TestPagesOfTasksAreNewestFirstAndComplete(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	var all []queries.TaskID
+	var last eventstore.Position
+	for i := range 17 {
+		id := newTask()
+		last = w.tell(id, uploaded(id, fmt.Sprintf("p%d", i%2)))
+		if i%3 == 0 {
+			last = w.tell(id, append([]task.Fact{opened(id)}, closed(id, task.Failed)...)...)
+		}
+		all = append([]queries.TaskID{id}, all...)
+	}
+	w.follow(last)
+	// Recorded at the very same time: the order must not depend on it.
+	_, err := w.pool.Exec(ctx, `update rm_1.tasks set uploaded_at = now(), last_event_at = now()`)
+	require.NoError(t, err)
+
+	walk := func(query queries.TasksQuery) (out []queries.TaskID) {
+		for {
+			page, err := w.queries.Tasks(ctx, query)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, page.Position, last)
+			for _, task := range page.Tasks {
+				out = append(out, task.ID)
+				query.After = task.Cursor()
+			}
+			if !page.More {
+				return out
+			}
+			require.Len(t, page.Tasks, query.First)
+		}
+	}
+	for _, first := range []int{1, 2, 5, 17, 200} {
+		require.Equal(t, all, walk(queries.TasksQuery{First: first}))
+	}
+	require.Len(t, walk(queries.TasksQuery{First: 2, Status: task.Failed}), 6)
+	require.Len(t, walk(queries.TasksQuery{First: 2, Project: "p1"}), 8)
+	require.Len(t, walk(queries.TasksQuery{First: 2, Project: "p1", Status: task.Failed}), 3)
+	require.Empty(t, walk(queries.TasksQuery{First: 2, Project: "p1\x00"}))
+	require.Empty(t, walk(queries.TasksQuery{First: 2, Status: task.Success}))
+
+	newer := newTask()
+	page, err := w.queries.Tasks(ctx, queries.TasksQuery{First: 3})
+	require.NoError(t, err)
+	w.tell(newer, uploaded(newer, "p0"))
+	next, err := w.queries.Tasks(ctx, queries.TasksQuery{First: 3, After: page.Tasks[2].Cursor()})
+	require.NoError(t, err)
+	require.Equal(t, all[3], next.Tasks[0].ID, "what comes meanwhile moves nothing")
+}
+
+func TestATaskWithItsParts(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	for _, name := range []string{"SQL", "EXCEL", "QUIET", "TARDY"} {
+		w.scanner(name)
+	}
+	id := newTask()
+	w.tell(id, uploaded(id, "p"), opened(id),
+		task.SubTaskStarted{Type: "SQL", Attempt: 1, Scanner: task.Scanner{Name: "factgate-sql"}},
+		task.SubTaskDeclined{Type: "EXCEL", Code: "NO_MATCHING_FILES", Reason: "no workbook", ReasonZH: "没有"},
+		task.SubTaskFailed{Type: "SQL", Attempt: 1, Kind: task.Check, Reason: "2 errors", Summary: &report.Counts{Error: 2, Warning: 1},
+			Coverage: &task.Coverage{Eligible: 2, Seen: 1, Degraded: []task.Degraded{{Path: "a", Reason: "b"}}}, Report: w.report(5)})
+	w.tell(id, closed(id, task.Failed)...)
+	w.tell(id, task.SubTaskStarted{Type: "TARDY", Attempt: 1})
+	last := w.scanner("NEWCOMER")
+	w.follow(last)
+
+	got, at, err := w.queries.Task(ctx, id, queries.With{SubTasks: true, Declines: true, Silent: true})
+	require.NoError(t, err)
+	require.Equal(t, last, at.Position)
+	require.Equal(t, "rm_1", at.Model)
+	require.Equal(t, task.PhaseConverged, got.Phase)
+	require.Equal(t, task.Failed, *got.Status)
+	require.Equal(t, "so", got.Verdict.Because.En)
+	require.Equal(t, []string{"SQL", "TARDY"}, got.Observed)
+	require.Equal(t, report.Counts{Error: 2, Warning: 1}, got.Counts)
+	require.EqualValues(t, 1, got.Late)
+	require.Len(t, got.SubTasks, 2)
+	require.Equal(t, queries.ReportRead, got.SubTasks[0].Report)
+	require.Equal(t, &task.Coverage{Eligible: 2, Seen: 1, Degraded: []task.Degraded{{Path: "a", Reason: "b"}}}, got.SubTasks[0].Coverage)
+	require.True(t, got.SubTasks[1].Late)
+	require.Len(t, got.Declines, 1)
+	require.Equal(t, "no workbook", got.Declines[0].Reason)
+	require.Equal(t, []string{"QUIET", "TARDY"}, got.Silent, "heard too late is silent; known only later is not")
+
+	now, err := w.queries.StateNow(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, task.PhaseConverged, now.Phase())
+	require.EqualValues(t, got.Revision+1, now.Facts)
+
+	none, _, err := w.queries.Task(ctx, newTask(), queries.With{SubTasks: true})
+	require.NoError(t, err)
+	require.Nil(t, none)
+}
+
+func TestFindingsArePagedForEachTask(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	one, two := newTask(), newTask()
+	w.tell(one, uploaded(one, "p"), opened(one),
+		task.SubTaskCompleted{Type: "B", Attempt: 1, Result: task.Pass, Report: w.report(6)},
+		task.SubTaskCompleted{Type: "A", Attempt: 1, Result: task.Pass, Report: w.report(3)})
+	w.follow(w.tell(two, uploaded(two, "p"), opened(two), task.SubTaskCompleted{Type: "A", Attempt: 1, Result: task.Pass, Report: w.report(2)}))
+
+	var got []string
+	for query := (queries.FindingsQuery{First: 2}); ; {
+		pages, err := w.queries.Findings(ctx, []queries.TaskID{one, two, newTask()}, query)
+		require.NoError(t, err)
+		if query.After == "" {
+			require.Len(t, pages[two].Findings, 2)
+			require.False(t, pages[two].More)
+		}
+		for _, f := range pages[one].Findings {
+			got = append(got, f.Type+f.Rule)
+			query.After = f.Cursor()
+		}
+		if !pages[one].More {
+			break
+		}
+	}
+	require.Equal(t, []string{"AR000", "AR001", "AR002", "BR000", "BR001", "BR002", "BR003", "BR004", "BR005"}, got)
+	pages, err := w.queries.Findings(ctx, []queries.TaskID{one}, queries.FindingsQuery{Severity: report.Error, Type: "B"})
+	require.NoError(t, err)
+	require.Len(t, pages[one].Findings, 3)
+}
+
+func TestHistoryComesFromTheStreamPageByPage(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t) // no projector, no tables
+	id := newTask()
+	w.tell(id, uploaded(id, "p"), opened(id))
+	w.tell(id, closed(id, task.Failed)...)
+	w.tell(id, task.SubTaskStarted{Type: "SQL", Attempt: 1})
+	_, err := w.log.Append(ctx, eventstore.StreamID{Category: "task", Key: id.String()}, eventstore.Any(),
+		eventstore.Event{ID: eventstore.DeriveID(id, "future"), Type: "FromTheFuture", Data: []byte(`{"a":1}`), Metadata: []byte(`{}`)})
+	require.NoError(t, err)
+
+	var types []string
+	after := int64(-1)
+	for {
+		page, err := w.queries.History(ctx, id, 4, after)
+		require.NoError(t, err)
+		if len(page) == 0 {
+			break
+		}
+		for _, f := range page {
+			types = append(types, f.Type)
+			require.Equal(t, f.Type == "SubTaskStarted", f.Late)
+			after = int64(f.Revision)
+		}
+	}
+	require.Equal(t, []string{"ZipUploaded", "MainTaskCreated", "WindowClosed", "MainTaskConverged", "SubTaskStarted", "FromTheFuture"}, types)
+
+	_, err = w.queries.StateNow(ctx, id)
+	var unknown *task.UnknownTypeError
+	require.ErrorAs(t, err, &unknown)
+	_, err = w.queries.History(ctx, newTask(), 4, -1)
+	require.Equal(t, "task.unknown", domain.RuleOf(err))
+}
+
+func TestTheReadModelSaysHowFarItIs(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	_, err := w.queries.ReadModel(ctx)
+	require.Equal(t, "readmodel.missing", domain.RuleOf(err))
+	_, err = w.queries.Tasks(ctx, queries.TasksQuery{})
+	require.Equal(t, "readmodel.missing", domain.RuleOf(err))
+	id := newTask()
+	last := w.tell(id, uploaded(id, "p"))
+	w.follow(last)
+	m, err := w.queries.ReadModel(ctx)
+	require.NoError(t, err)
+	require.Equal(t, last, m.Position)
+	require.Equal(t, last, *m.Head)
+	require.Zero(t, *m.Lag)
+	_, err = w.pool.Exec(ctx, `update rm_1.checkpoint set position = position - 1, halted_at = now(), halted_position = 5, halted_reason = 'why'`)
+	require.NoError(t, err)
+	m, err = w.queries.ReadModel(ctx)
+	require.NoError(t, err)
+	require.Positive(t, *m.Lag)
+	require.Equal(t, "why", *m.HaltedReason)
+}
+
+func TestADatabaseThatIsAwayIsUnavailable(t *testing.T) {
+	config, err := pgxpool.ParseConfig("postgres:///nowhere?host=" + t.TempDir())
+	require.NoError(t, err)
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	require.NoError(t, err)
+	defer pool.Close()
+	_, err = queries.New(pool, nil).Tasks(context.Background(), queries.TasksQuery{})
+	require.Equal(t, "readmodel.unavailable", domain.RuleOf(err))
+}
+
+func TestWrongInputIsRefusedBeforeAnySQL(t *testing.T) {
+	ctx := context.Background()
+	q := queries.New(nil, nil)
+	finding := queries.Finding{Type: "SQL", Ordinal: 3}.Cursor()
+	for _, cursor := range []string{"x", "%00", finding, "dA", base64.RawURLEncoding.EncodeToString([]byte("t\xff\xff\xff\xff\xff\xff\xff\xff"))} {
+		_, err := q.Tasks(ctx, queries.TasksQuery{After: cursor})
+		require.Equal(t, "cursor.invalid", domain.RuleOf(err), cursor)
+	}
+	_, err := q.Findings(ctx, nil, queries.FindingsQuery{After: queries.Task{FirstPosition: 4}.Cursor()})
+	require.Equal(t, "cursor.invalid", domain.RuleOf(err))
+	for _, first := range []int{-1, 201} {
+		_, err := q.Tasks(ctx, queries.TasksQuery{First: first})
+		require.Equal(t, "page.size", domain.RuleOf(err))
+		_, err = q.History(ctx, newTask(), first, -1)
+		require.Equal(t, "page.size", domain.RuleOf(err))
+	}
+	_, err = queries.ParseTaskID("' or 1=1 --")
+	require.Equal(t, domain.Invalid, domain.KindOf(err))
+	require.Equal(t, "task.id", domain.RuleOf(err))
+}

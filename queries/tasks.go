@@ -1,0 +1,140 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+)
+
+// Task is a main task as the read model has it.
+type Task struct {
+	ID            TaskID
+	FirstPosition eventstore.Position // of its first fact: the order of lists
+	Phase         task.Phase
+	Status        *task.Status // nil until there is a verdict
+	Project       string
+	Version       string
+	FileName      string
+	Size          int64
+	SHA256        string
+	UploadedBy    string
+	UploadedAt    *time.Time
+	CreatedAt     *time.Time
+	Deadline      *time.Time
+	ClosedCause   *task.Cause
+	ConvergedAt   *time.Time
+	Verdict       *task.MainTaskConverged
+	Observed      []string
+	LastEventAt   time.Time
+	Counts        report.Counts // of all sub-tasks
+	Late          int64
+	Revision      int64 // of the newest fact
+	Position      eventstore.Position
+
+	// What the asker wanted with it; see With.
+	SubTasks []SubTask
+	Declines []Decline
+	Silent   []string
+}
+
+// With says which parts of its tasks a question wants. Each costs one statement.
+type With struct{ SubTasks, Declines, Silent bool }
+
+// TasksQuery asks for tasks, newest first.
+type TasksQuery struct {
+	First   int    // 0 means 20
+	After   string // a cursor; empty for the first page
+	Status  task.Status
+	Project string
+	With    With
+}
+
+// TasksPage is its answer.
+type TasksPage struct {
+	ReadAt
+	Tasks []Task
+	More  bool
+}
+
+// Cursor is where a page ends or goes on.
+func (t Task) Cursor() string { return encodeCursor(taskCursor, int64(t.FirstPosition), "") }
+
+const taskColumns = `task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
+	uploaded_at, created_at, deadline, closed_cause, converged_at, verdict, observed_types, last_event_at,
+	errors, warnings, notes, late, revision, position`
+
+// Tasks lists tasks. It takes two statements and one for each part wanted.
+func (q *Queries) Tasks(ctx context.Context, query TasksQuery) (TasksPage, error) {
+	var out TasksPage
+	first, err := page(query.First, 20)
+	if err != nil {
+		return out, err
+	}
+	var conditions []string
+	var args []any
+	where := func(condition string, arg any) {
+		args = append(args, arg)
+		conditions = append(conditions, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
+	}
+	if query.After != "" {
+		position, _, err := decodeCursor(taskCursor, query.After)
+		if err != nil {
+			return out, err
+		}
+		where("first_position < ?", position)
+	}
+	if query.Status != "" {
+		where("status = ?", string(query.Status))
+	}
+	if query.Project != "" {
+		where("left(project, 100) = left(?::text, 100) and project = ?", strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
+	}
+	sql := "select " + taskColumns + " from live.tasks"
+	if len(conditions) > 0 {
+		sql += " where " + strings.Join(conditions, " and ")
+	}
+	args = append(args, first+1)
+	sql += fmt.Sprintf(" order by first_position desc limit $%d", len(args))
+
+	err = q.snapshot(ctx, "list tasks", func(tx pgx.Tx) error {
+		var err error
+		if out.ReadAt, err = at(ctx, tx); err != nil {
+			return err
+		}
+		if out.Tasks, err = scanTasks(ctx, tx, sql, args...); err != nil {
+			return err
+		}
+		if out.More = len(out.Tasks) > first; out.More {
+			out.Tasks = out.Tasks[:first]
+		}
+		return parts(ctx, tx, out.Tasks, query.With)
+	})
+	return out, err
+}
+
+func scanTasks(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]Task, error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Task, error) {
+		var t Task
+		var first, position int64
+		var verdict []byte
+		err := row.Scan((*[16]byte)(&t.ID), &first, &t.Phase, &t.Status, &t.Project, &t.Version, &t.FileName, &t.Size, &t.SHA256, &t.UploadedBy,
+			&t.UploadedAt, &t.CreatedAt, &t.Deadline, &t.ClosedCause, &t.ConvergedAt, &verdict, &t.Observed, &t.LastEventAt,
+			&t.Counts.Error, &t.Counts.Warning, &t.Counts.Note, &t.Late, &t.Revision, &position)
+		if err != nil {
+			return t, err
+		}
+		t.FirstPosition, t.Position = eventstore.Position(first), eventstore.Position(position)
+		return t, fromJSON(verdict, &t.Verdict)
+	})
+}
