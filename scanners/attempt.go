@@ -1,0 +1,194 @@
+package scanners
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/factgate/factgate/commands"
+	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/internal/blob"
+	"github.com/factgate/factgate/internal/zippkg"
+)
+
+// maxReportBytes bounds a stored report; report.MaxFindings bounds what it holds.
+const maxReportBytes = 256 << 20
+
+// attempt is one try at one task.
+type attempt struct {
+	*runtime
+	taskID   string
+	by       commands.Origin
+	delivery string
+	number   int // 0 until SubTaskStarted is durable
+}
+
+// run decides, and scans if it takes part. It returns nil when the facts of its
+// outcome are durable or when there was nothing to do.
+func (a *attempt) run(ctx context.Context, state task.State) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.ScanTimeout, fmt.Errorf("the scan took longer than %s", a.ScanTimeout))
+	defer cancel()
+	file, err := a.Blobs.Open(ctx, blob.Key(state.Created.Context.FilePath))
+	if err != nil {
+		return fmt.Errorf("open the package: %w", err)
+	}
+	defer file.Close()
+	pkg, err := zippkg.Open(file, file.Size(), a.Limits)
+	var bad *zippkg.Error
+	if errors.As(err, &bad) {
+		return a.unreadable(ctx, bad)
+	}
+	if err != nil {
+		return fmt.Errorf("read the package: %w", err)
+	}
+	decision, err := guarded(func() (Decision, error) { return a.scanner.Decide(ctx, pkg) })
+	if err != nil {
+		return fmt.Errorf("decide: %w", causeOf(ctx, err))
+	}
+	if !decision.TakesPart() {
+		return a.decline(ctx, state, decision)
+	}
+	if err := a.start(ctx); err != nil || a.number == 0 {
+		return err
+	}
+	return a.scan(ctx, pkg)
+}
+
+func (a *attempt) start(ctx context.Context) (err error) {
+	a.number, err = a.commands.Start(ctx, a.taskID, a.by, task.Start{Type: a.about.Type, Scanner: a.me, Delivery: a.delivery})
+	return err
+}
+
+func (a *attempt) decline(ctx context.Context, state task.State, d Decision) error {
+	_, err := a.commands.StayAway(ctx, a.taskID, a.by, task.StayAway{
+		Type: a.about.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: a.me,
+	})
+	if domain.RuleOf(err) != "sub_task.started" {
+		return err
+	}
+	// An earlier attempt took part and never ended; now, with another
+	// configuration or version, the scanner would not. The sub-task must end.
+	_, err = a.commands.Fail(ctx, a.taskID, a.by, task.SubTaskFailed{
+		Type: a.about.Type, Attempt: state.SubTasks[a.about.Type].Attempt, Kind: task.Error,
+		Reason:   "took part before, and now would not: " + d.Reason().En,
+		ReasonZH: "此前已参与，现在不再参与：" + d.Reason().Zh,
+	})
+	return err
+}
+
+// unreadable ends the sub-task: no repetition makes a damaged package whole, and
+// a scanner that cannot look must not look like one that declined.
+func (a *attempt) unreadable(ctx context.Context, bad *zippkg.Error) error {
+	if err := a.start(ctx); err != nil || a.number == 0 {
+		return err
+	}
+	return a.fail(ctx, task.SubTaskFailed{Kind: task.Error, Reason: bad.Message, ReasonZH: bad.MessageZH})
+}
+
+// scan runs the scanner while its report streams into the blob store.
+func (a *attempt) scan(ctx context.Context, pkg *zippkg.Package) error {
+	began := time.Now()
+	in, out := io.Pipe()
+	type stored struct {
+		blob.Info
+		err error
+	}
+	done := make(chan stored, 1)
+	go func() {
+		info, err := a.Blobs.Put(ctx, in, maxReportBytes)
+		_ = in.CloseWithError(err) // a failed store must not leave the scanner writing into nothing
+		done <- stored{info, err}
+	}()
+	w := report.NewWriter(out, report.Header{
+		TaskID: a.taskID, Type: a.about.Type, Attempt: a.number, Scanner: a.about.Name + "/" + a.about.Version,
+	})
+	coverage, err := guarded(func() (task.Coverage, error) { return a.scanner.Scan(ctx, pkg, w) })
+	if err == nil {
+		err = w.Close()
+	}
+	_ = out.CloseWithError(err) // nil means io.EOF: the report is whole
+	saved := <-done
+	switch {
+	case err != nil:
+		return fmt.Errorf("scan: %w", causeOf(ctx, err))
+	case saved.err != nil:
+		return fmt.Errorf("store the report: %w", causeOf(ctx, saved.err))
+	}
+	counts, ref := w.Counts(), &task.Blob{Key: string(saved.Key), SHA256: saved.SHA256}
+	took := time.Since(began).Milliseconds()
+	switch {
+	case counts.Error > 0:
+		en, zh := failing(counts.Error, w.Failing())
+		return a.fail(ctx, task.SubTaskFailed{
+			Kind: task.Check, Reason: en, ReasonZH: zh, Summary: &counts, Coverage: &coverage, Report: ref, DurationMS: took,
+		})
+	case coverage.Eligible > 0 && coverage.Seen == 0:
+		// Silence is never shown as success.
+		return a.fail(ctx, task.SubTaskFailed{
+			Kind:     task.Error,
+			Reason:   fmt.Sprintf("covered nothing: 0 of %d files could be read", coverage.Eligible),
+			ReasonZH: fmt.Sprintf("未覆盖任何内容：%d 个文件中读取了 0 个", coverage.Eligible),
+			Summary:  &counts, Coverage: &coverage, Report: ref, DurationMS: took,
+		})
+	}
+	result := task.Pass
+	if counts.Warning > 0 {
+		result = task.PassWithWarnings
+	}
+	_, err = a.commands.Complete(ctx, a.taskID, a.by, task.SubTaskCompleted{
+		Type: a.about.Type, Attempt: a.number, Result: result, Summary: counts, Coverage: coverage, Report: ref, DurationMS: took,
+	})
+	return err
+}
+
+func (a *attempt) fail(ctx context.Context, f task.SubTaskFailed) error {
+	f.Type, f.Attempt = a.about.Type, a.number
+	_, err := a.commands.Fail(ctx, a.taskID, a.by, f)
+	return err
+}
+
+// failing words what failed the check: "3 errors: SQL002 ×2, SQL012".
+func failing(errorCount int, rules []report.RuleCount) (en, zh string) {
+	const shown = 5
+	var parts []string
+	for _, r := range rules[:min(len(rules), shown)] {
+		if r.Count > 1 {
+			parts = append(parts, fmt.Sprintf("%s ×%d", r.Rule, r.Count))
+		} else {
+			parts = append(parts, r.Rule)
+		}
+	}
+	if len(rules) > shown {
+		parts = append(parts, "…")
+	}
+	plural := "s"
+	if errorCount == 1 {
+		plural = ""
+	}
+	return fmt.Sprintf("%d error%s: %s", errorCount, plural, strings.Join(parts, ", ")),
+		fmt.Sprintf("%d 个错误：%s", errorCount, strings.Join(parts, "，"))
+}
+
+// guarded turns a panic of a scanner into an error of its attempt.
+func guarded[T any](f func() (T, error)) (v T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the scanner panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+// causeOf prefers why a context ended to the bare fact that it did.
+func causeOf(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return context.Cause(ctx)
+	}
+	return err
+}

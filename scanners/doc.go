@@ -1,0 +1,26 @@
+// Package scanners is the contract of a scanner and the runtime that turns it
+// into a participant.
+//
+// To add a scan type, implement [Scanner] in a folder of its own and start it
+// with [Run]: nothing else changes. The runtime is one competing consumer of the
+// group scanner-{type} on $all; every instance of a type joins the same group.
+//
+//	MainTaskCreated ─▶ ended or declined before ─────────────────▶ ack
+//	                 ├▶ Decide: decline ─▶ SubTaskDeclined ──────▶ ack
+//	                 └▶ Decide: take part ─▶ SubTaskStarted(n) ─▶ Scan
+//	                       passed / failed the check ─▶ report blob
+//	                         ─▶ SubTaskCompleted / SubTaskFailed ▶ ack
+//	                       could not be done, n < MaxAttempts ───▶ back off, retry
+//	                       could not be done, n = MaxAttempts
+//	                         ─▶ SubTaskFailed{ERROR, parked} ────▶ park (dead letter)
+//
+// The attempt is recorded before the scan, so a scan that kills its process is
+// counted and ends as a dead letter too. A delivery is acknowledged only after
+// its facts are durable; everything before may be done twice, and derived event
+// ids and attempts see to it that it is recorded once. A panic in a scanner is an
+// error of its attempt. One package's trouble does not delay another's: whoever
+// backs off does not hold a worker.
+//
+// A scanner does not hear of a verdict and never waits for one: facts after the
+// window are late, not lost.
+package scanners

@@ -1,0 +1,305 @@
+package scanners
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/factgate/factgate/commands"
+	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/scanner"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/internal/blob"
+	"github.com/factgate/factgate/internal/zippkg"
+)
+
+// Parts are what a runtime works with. All are shared and safe for concurrent use.
+type Parts struct {
+	Log    eventstore.Log
+	Blobs  blob.Store
+	Logger *slog.Logger
+}
+
+// Options of a runtime; zero values are replaced by the defaults named here.
+type Options struct {
+	Instance    string        // unique among running processes; required
+	Workers     int           // packages scanned at once; 2
+	MaxAttempts int           // of one task before its delivery is parked; 3
+	ScanTimeout time.Duration // of one attempt; 5 min
+	Backoff     time.Duration // before the first repetition, then doubling; 500 ms
+	Grace       time.Duration // for running scans when ctx ends; 5 s
+	Limits      zippkg.Limits // of packages
+}
+
+func (o Options) withDefaults() Options {
+	if o.Workers <= 0 {
+		o.Workers = 2
+	}
+	if o.MaxAttempts <= 0 {
+		o.MaxAttempts = 3
+	}
+	if o.ScanTimeout <= 0 {
+		o.ScanTimeout = 5 * time.Minute
+	}
+	if o.Backoff <= 0 {
+		o.Backoff = 500 * time.Millisecond
+	}
+	if o.Grace <= 0 {
+		o.Grace = 5 * time.Second
+	}
+	return o
+}
+
+const (
+	maxBackoff = 30 * time.Second
+	// handOver is added to the scan time-out before the log gives a delivery to
+	// somebody else: by then the attempt has ended here.
+	handOver = time.Minute
+)
+
+// Run makes s a participant until ctx ends. It joins again whenever the event
+// store was away. At the end, running scans get Options.Grace to finish; what
+// does not finish is delivered to another instance, or to the next one. Run
+// returns nil when ctx ended, and an error only for what repeating cannot cure.
+func Run(ctx context.Context, s Scanner, parts Parts, options Options) error {
+	about := s.Describe()
+	if !task.ValidType(about.Type) {
+		return fmt.Errorf("%q is not a sub-task type", about.Type)
+	}
+	if options.Instance == "" {
+		return errors.New("a scanner needs an instance name")
+	}
+	r := &runtime{
+		Parts: parts, Options: options.withDefaults(), scanner: s, about: about,
+		commands: commands.New(parts.Log), me: task.Scanner{
+			Name: about.Name, Version: about.Version, Instance: options.Instance,
+			RulesDigest: about.RulesDigest, ConfigDigest: about.ConfigDigest,
+		},
+	}
+	r.Logger = parts.Logger.With("scanner", about.Type)
+	r.slots = make(chan struct{}, r.Workers)
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	r.present(ctx, scanner.OnlineType)
+	for trouble := 0; ctx.Err() == nil; trouble++ {
+		started := time.Now()
+		err := r.consume(ctx, work)
+		if ctx.Err() != nil {
+			break
+		}
+		if time.Since(started) > maxBackoff {
+			trouble = 0
+		}
+		r.Logger.Warn("scanner lost its deliveries and joins again", "error", err)
+		_ = wait(ctx, r.delay(trouble))
+	}
+	r.present(work, scanner.OfflineType)
+	return nil
+}
+
+type runtime struct {
+	Parts
+	Options
+	scanner  Scanner
+	about    Description
+	me       task.Scanner
+	commands *commands.Commands
+	slots    chan struct{} // a token for each running scan
+}
+
+// present records that this instance comes or goes. It is best effort: a verdict
+// never depends on it.
+func (r *runtime) present(ctx context.Context, fact string) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	data, err := json.Marshal(scanner.Presence{
+		Type: r.about.Type, Instance: r.me.Instance, Version: r.me.Version, RulesDigest: r.me.RulesDigest, ConfigDigest: r.me.ConfigDigest,
+	})
+	if err == nil {
+		_, err = r.Log.Append(ctx, eventstore.StreamID{Category: scanner.Category, Key: r.about.Type}, eventstore.Any(),
+			eventstore.Event{ID: eventstore.DeriveID(eventstore.ID{}, fact+"/"+r.about.Type+"/"+r.me.Instance), Type: fact, Data: data, Metadata: []byte(`{}`)})
+	}
+	if err != nil {
+		r.Logger.Warn("presence not recorded", "fact", fact, "error", err)
+	}
+}
+
+// consume handles deliveries until the consumer dies or ctx ends; then it waits
+// for what it has begun.
+func (r *runtime) consume(ctx, work context.Context) error {
+	group := "scanner-" + r.about.Type
+	err := r.Log.EnsureGroup(ctx, eventstore.Group{
+		Name:    group,
+		Filter:  eventstore.Filter{Types: []string{"MainTaskCreated", "SubTaskRetryRequested"}},
+		Timeout: r.ScanTimeout + handOver,
+	})
+	if err != nil {
+		return err
+	}
+	// Twice the workers: whoever backs off keeps a delivery but no worker.
+	consumer, err := r.Log.Consume(ctx, group, 2*r.Workers)
+	if err != nil {
+		return err
+	}
+	work, stop := context.WithCancel(work)
+	var running sync.WaitGroup
+	defer func() {
+		if ctx.Err() != nil { // a stop in good order: let running scans finish
+			timer := time.AfterFunc(r.Grace, stop)
+			running.Wait()
+			timer.Stop()
+		}
+		stop()
+		running.Wait()
+		_ = consumer.Close()
+	}()
+	r.Logger.Info("scanner is ready", "group", group, "instance", r.me.Instance)
+	for {
+		d, err := consumer.Next(ctx)
+		if err != nil {
+			return err
+		}
+		running.Go(func() { r.deliver(ctx, work, consumer, d) })
+	}
+}
+
+// deliver handles one delivery to its end: ack, retry or park. ctx is the
+// runtime's, work outlives it by the grace time.
+func (r *runtime) deliver(ctx, work context.Context, consumer eventstore.Consumer, d eventstore.Delivery) {
+	log := r.Logger.With("event", d.Event.ID, "stream", d.Event.Stream)
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return // never begun: leaving the group gives it to another
+	}
+	end, err := r.handle(work, d)
+	<-r.slots
+	switch {
+	case end == endAck:
+		err = consumer.Ack(d)
+	case end == endPark:
+		log.Error("delivery parked", "reason", err)
+		err = consumer.Park(d, text(err))
+	default:
+		delay := r.delay(d.Retries)
+		log.Warn("delivery will be repeated", "in", delay, "reason", err)
+		if wait(ctx, delay) != nil {
+			return // leaving the group gives it to another
+		}
+		err = consumer.Retry(d, text(err))
+	}
+	if err != nil {
+		log.Warn("the end of a delivery was not told; it will come again", "error", err)
+	}
+}
+
+type end int
+
+const (
+	endRetry end = iota
+	endAck
+	endPark
+)
+
+// handle does the work of one delivery. It returns endAck and endPark only after
+// the facts that justify them are durable.
+func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error) {
+	fact, err := commands.Decoded(d.Event)
+	if err != nil {
+		return endPark, err
+	}
+	taskID := d.Event.Stream.Key
+	if again, ok := fact.Fact.(task.SubTaskRetryRequested); ok && again.Type != r.about.Type {
+		return endAck, nil
+	}
+	facts, err := r.commands.Load(ctx, taskID)
+	if err != nil {
+		return endRetry, err
+	}
+	state := task.Fold(facts)
+	mine, takesPart := state.SubTasks[r.about.Type]
+	_, declined := state.Declined[r.about.Type]
+	switch {
+	case state.Created == nil || state.Cancelled != nil, declined, takesPart && mine.State != task.StateRunning && !mine.RetryWanted:
+		return endAck, nil
+	case takesPart && mine.State == task.StateRunning && mine.Attempt >= r.MaxAttempts:
+		// Its last owner never came to an end: a crash, again and again.
+		return r.giveUp(ctx, taskID, fact.ID, mine.Attempt, fmt.Errorf("%d attempts ended without a result", mine.Attempt))
+	}
+	a := attempt{runtime: r, taskID: taskID, by: commands.Origin{Actor: "scanner " + r.about.Type, Causation: fact.ID}, delivery: deliveryName(d)}
+	err = a.run(ctx, state)
+	switch {
+	case err == nil:
+		return endAck, nil
+	case domain.RuleOf(err) == "attempt.stale":
+		r.Logger.Warn("another instance has taken over", "task", taskID, "error", err)
+		return endAck, nil
+	case domain.KindOf(err) == domain.Unavailable, ctx.Err() != nil, d.Retries+1 < r.MaxAttempts && a.number < r.MaxAttempts:
+		return endRetry, err
+	}
+	return r.giveUp(ctx, taskID, fact.ID, a.number, err)
+}
+
+// deliveryName tells deliveries of the same event apart, and is the same when one
+// delivery's command is repeated.
+func deliveryName(d eventstore.Delivery) string {
+	return fmt.Sprintf("%s/%d", d.Event.ID, d.Retries)
+}
+
+// giveUp ends the sub-task as a dead letter. number is the running attempt, or 0
+// if none was begun.
+func (r *runtime) giveUp(ctx context.Context, taskID, cause string, number int, why error) (end, error) {
+	by := commands.Origin{Actor: "scanner " + r.about.Type, Causation: cause}
+	if number == 0 {
+		var err error
+		if number, err = r.commands.Start(ctx, taskID, by, task.Start{Type: r.about.Type, Scanner: r.me, Delivery: "give-up/" + cause}); err != nil {
+			return endRetry, err
+		}
+		if number == 0 {
+			return endAck, nil
+		}
+	}
+	reason := "the scan could not be finished: " + text(why)
+	_, err := r.commands.Fail(ctx, taskID, by, task.SubTaskFailed{
+		TaskID: taskID, Type: r.about.Type, Attempt: number, Kind: task.Error, Parked: true,
+		Reason: reason, ReasonZH: "扫描无法完成：" + text(why),
+	})
+	if err != nil && domain.KindOf(err) != domain.Refused {
+		return endRetry, err
+	}
+	return endPark, why
+}
+
+// text keeps reasons that travel in facts and to the log short.
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	s := []rune(err.Error())
+	return string(s[:min(len(s), 500)])
+}
+
+func (r *runtime) delay(n int) time.Duration {
+	d := maxBackoff
+	if n < 16 {
+		d = min(maxBackoff, r.Backoff<<n)
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

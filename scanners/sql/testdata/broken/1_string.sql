@@ -1,0 +1,2 @@
+SELECT id FROM t;
+SELECT 'abc FROM t WHERE a = 1;

@@ -1,0 +1,4 @@
+{% macro cleanup(condition) %}
+delete from {{ target.schema }}.orders {{ condition }};
+delete from {{ target.schema }}.orders;
+{% endmacro %}

@@ -1,0 +1,190 @@
+package unittest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/factgate/factgate/domain/report"
+)
+
+// heard is what a report tells its handler.
+type heard struct {
+	cases  []testCase
+	suites []suite
+}
+
+func (h *heard) testCase(c testCase) { h.cases = append(h.cases, c) }
+
+func (h *heard) suiteEnd(s suite) int {
+	h.suites = append(h.suites, s)
+	return 0
+}
+
+func TestEveryKindOfOutcomeIsToldApart(t *testing.T) {
+	var h heard
+	require.NoError(t, decode(t.Context(), strings.NewReader(`<testsuites><testsuite name="s" tests="6" failures="1" errors="1">
+		<testcase name="passes"/>
+		<testcase name="fails"><failure type="T">  first line
+			second</failure><rerunFailure/><rerunError/></testcase>
+		<testcase name="breaks"><error message="m"/></testcase>
+		<testcase name="skips"><skipped/></testcase>
+		<testcase name="flakes"><flakyFailure/><flakyError/></testcase>
+	</testsuite></testsuites>`), true, Limits{}.withDefaults(), &h))
+	require.Len(t, h.cases, 5)
+	require.Empty(t, h.cases[0].Problems)
+	require.Equal(t, []problem{{"failure", "T", "first line"}}, h.cases[1].Problems)
+	require.Equal(t, []problem{{"error", "", "m"}}, h.cases[2].Problems)
+	require.True(t, h.cases[3].Skipped)
+	require.True(t, h.cases[4].Flaky)
+	require.Empty(t, h.cases[4].Problems, "what passed in the end has not failed")
+	require.Len(t, h.suites, 2)
+	require.Equal(t, 2, h.suites[0].ClaimedProblems)
+	require.Equal(t, 2, h.suites[0].Problems)
+	require.Equal(t, 5, h.suites[1].Cases, "counted into the suite around")
+}
+
+func TestLimitsAreNotTheReportsFault(t *testing.T) {
+	small := Limits{FileBytes: 1 << 20, TextBytes: 100 << 10, Depth: 10}.withDefaults()
+	for name, content := range map[string]string{
+		"size":           `<testsuite>` + strings.Repeat(`<testcase name="a"/>`, 100_000) + `</testsuite>`,
+		"text":           `<testsuite><system-out>` + strings.Repeat("x", 500<<10) + `</system-out></testsuite>`,
+		"attribute":      `<testsuite name="` + strings.Repeat("x", 500<<10) + `"/>`,
+		"depth":          strings.Repeat(`<testsuite>`, 100),
+		"skipped depth":  `<testsuite>` + strings.Repeat(`<properties>`, 100),
+		"depth in cases": `<testsuite><testcase><failure>` + strings.Repeat(`<a>`, 100),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var limit *overLimit
+			require.ErrorAs(t, decode(t.Context(), strings.NewReader(content), true, small, &heard{}), &limit)
+		})
+	}
+	exact := `<testsuite></testsuite>`
+	require.NoError(t, decode(t.Context(), strings.NewReader(exact), true, Limits{FileBytes: int64(len(exact))}.withDefaults(), &heard{}),
+		"a file of just the limit is whole")
+}
+
+func TestAFailingReaderIsNoMalformedReport(t *testing.T) {
+	away := errors.New("blob store away")
+	for _, begun := range []string{"", "<testsuite>", "<testsuite><testcase><failure>text"} {
+		in := io.MultiReader(strings.NewReader(begun), iotest.ErrReader(away))
+		err := decode(t.Context(), in, true, Limits{}.withDefaults(), &heard{})
+		require.ErrorIs(t, err, away)
+		require.NoError(t, faultOf(err))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := decode(ctx, strings.NewReader("<testsuite/>"), true, Limits{}.withDefaults(), &heard{})
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestAReportsOwnWordsCannotMakeAFindingUnwritable(t *testing.T) {
+	long := strings.Repeat("名", 5000)
+	deep := strings.Repeat(`<testsuite name="`+long+`">`, 50) +
+		`<testcase classname="` + long + `" name="` + long + `" file="` + long + `"><failure type="` + long + `" message="` + long + `"/></testcase>` +
+		strings.Repeat(`</testsuite>`, 50)
+	var blob bytes.Buffer
+	w := report.NewWriter(&blob, report.Header{})
+	c := newCheck(w)
+	c.begin("a.xml")
+	require.NoError(t, decode(t.Context(), strings.NewReader(deep), true, Limits{}.withDefaults(), c))
+	c.end(nil)
+	require.NoError(t, w.Close())
+	require.Equal(t, 1, w.Counts().Error)
+}
+
+func TestFloodsKeepTheirCount(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`<testsuite name="s">`)
+	for i := range 2*mostKept + 5 {
+		fmt.Fprintf(&b, `<testcase name="c%d"><failure/></testcase>`, i)
+	}
+	b.WriteString(`</testsuite>`)
+	w := report.NewWriter(io.Discard, report.Header{})
+	c := newCheck(w)
+	c.begin("a.xml")
+	require.NoError(t, decode(t.Context(), strings.NewReader(b.String()), true, Limits{}.withDefaults(), c))
+	c.end(nil)
+	require.Equal(t, 2*mostKept+5, w.Counts().Error)
+}
+
+func TestDigestsAndDescription(t *testing.T) {
+	a, b := New(Config{}).Describe(), New(Config{}).Describe()
+	require.Equal(t, a, b)
+	require.Equal(t, "UNIT_TEST", a.Type)
+	other := New(Config{Limits: Limits{Depth: 7}}).Describe()
+	require.NotEqual(t, a.ConfigDigest, other.ConfigDigest)
+	require.Equal(t, a.RulesDigest, other.RulesDigest)
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		`<?xml version="1.0" encoding="UTF-8"?><testsuites><testsuite name="s" tests="1"><testcase name="a" classname="b"><failure message="m">t</failure></testcase></testsuite></testsuites>`,
+		"<?xml version=\"1.0\" encoding=\"GBK\"?>\n<testsuite name=\"\xb6\xa9\xb5\xa5\"><testcase/></testsuite>",
+		"\xff\xfe<\x00t\x00e\x00s\x00t\x00s\x00u\x00i\x00t\x00e\x00/\x00>\x00",
+		`<!DOCTYPE testsuite [<!ENTITY a "b">]><testsuite name="&a;"/>`,
+		`<testsuite errors="99999999999"><error/><testcase><error/><failure/>`,
+		`<testsuite></testsuite><testsuite/>`,
+		`<report/>`, ``,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		limits := Limits{FileBytes: 64 << 10, TextBytes: 16 << 10}.withDefaults()
+		var first, second bytes.Buffer
+		for _, out := range []*bytes.Buffer{&first, &second} {
+			w := report.NewWriter(out, report.Header{})
+			c := newCheck(w)
+			c.begin("fuzz.xml")
+			err := decode(t.Context(), bytes.NewReader(content), utf8.Valid(content), limits, c)
+			if err != nil && err != errNotReport {
+				require.Error(t, faultOf(err), "every error is the report's fault: %v", err)
+			}
+			c.end(faultOf(err))
+			c.finish([]string{"fuzz.xml"})
+			require.NoError(t, w.Close())
+		}
+		require.Equal(t, first.String(), second.String())
+	})
+}
+
+type discard struct{}
+
+func (discard) Add(report.Finding) {}
+
+func BenchmarkDecode(b *testing.B) {
+	var in bytes.Buffer
+	in.WriteString(`<testsuites>`)
+	const suites, cases = 200, 100
+	for s := range suites {
+		fmt.Fprintf(&in, `<testsuite name="com.example.Suite%d" tests="%d" failures="1">`, s, cases)
+		for c := range cases {
+			fmt.Fprintf(&in, `<testcase classname="com.example.Suite%d" name="case%d" time="0.003">`, s, c)
+			if c == 50 {
+				in.WriteString(`<failure message="expected 1" type="AssertionError">at com.example.Suite.run(Suite.java:10)</failure>`)
+			}
+			in.WriteString("</testcase>\n")
+		}
+		in.WriteString(`<system-out><![CDATA[` + strings.Repeat("a line of the log of this suite\n", 50) + `]]></system-out></testsuite>`)
+	}
+	in.WriteString(`</testsuites>`)
+	b.SetBytes(int64(in.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		c := newCheck(discard{})
+		c.begin("a.xml")
+		if err := decode(b.Context(), bytes.NewReader(in.Bytes()), true, Limits{}.withDefaults(), c); err != nil {
+			b.Fatal(err)
+		}
+		c.end(nil)
+	}
+	b.ReportMetric(float64(suites*cases*b.N)/b.Elapsed().Seconds(), "cases/s")
+}
