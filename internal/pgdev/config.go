@@ -36,7 +36,9 @@ func settings(major int, socketDir, base string) string {
 	set("shared_buffers", "'32MB'")
 	set("maintenance_work_mem", "'32MB'")
 	set("jit", "off")
-	// Parallel plans need /dev/shm, which containers keep small.
+	// Containers keep /dev/shm small, and some chroots keep it from everybody but
+	// root: nothing here needs it once there are no parallel plans.
+	set("dynamic_shared_memory_type", "'mmap'")
 	set("max_parallel_workers_per_gather", "0")
 	set("max_parallel_maintenance_workers", "0")
 

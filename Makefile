@@ -1,0 +1,69 @@
+# Every target that needs PostgreSQL, a C compiler or Chromium installs Debian's
+# package when it is missing and it may, or says in one line what to type.
+SHELL := /bin/sh
+GO ?= go
+PORT ?= 8080
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/factgate (static, no C compiler needed)
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/factgate ./cmd/factgate
+
+.PHONY: demo
+demo: build postgres ## Upload the example packages to a Factgate of its own and explain each verdict
+	@GO="$(GO)" sh scripts/demo.sh
+
+.PHONY: run
+run: build postgres ## Run a whole Factgate on http://127.0.0.1:8080 (PORT=… for another port), data in ./factgate-data
+	bin/factgate run --listen 127.0.0.1:$(PORT)
+
+.PHONY: examples
+examples: ## Pack the example packages into bin/examples
+	@mkdir -p bin/examples
+	$(GO) run ./examples/pack -out bin/examples
+
+.PHONY: test
+test: postgres compiler chromium ## Run every test, with the race detector
+	$(GO) vet ./...
+	$(GO) test -race -timeout 10m ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz test for FUZZTIME (default 10s) each
+	@sh scripts/fuzz.sh "$${FUZZTIME:-10s}"
+
+.PHONY: bench
+bench: postgres ## Run all benchmarks
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+
+.PHONY: lint
+lint: ## Run the linters of .golangci.yml (built from source at its pinned version)
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0 run ./...
+
+.PHONY: web
+web: ## Rebuild console/dist from its sources (needs Node and npm)
+	cd console && npm ci --no-audit --no-fund && npm run build
+
+.PHONY: web-check
+web-check: web ## Rebuild console/dist and fail if it differs from what is committed
+	git diff --exit-code -- console/dist
+
+.PHONY: golden
+golden: ## Rewrite golden files after an intended change; read the diff
+	$(GO) test ./scanners/... ./domain/... -update
+
+.PHONY: clean
+clean: ## Remove what was built (data folders stay)
+	rm -rf bin
+
+.PHONY: postgres compiler chromium
+postgres:
+	@sh scripts/ensure-postgres.sh
+compiler:
+	@sh scripts/ensure-compiler.sh
+chromium:
+	@sh scripts/ensure-chromium.sh

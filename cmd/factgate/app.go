@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/factgate/factgate/commands"
+	"github.com/factgate/factgate/console"
+	"github.com/factgate/factgate/coordinator"
+	"github.com/factgate/factgate/eventstore/esdb"
+	"github.com/factgate/factgate/eventstore/node"
+	"github.com/factgate/factgate/internal/blob"
+	"github.com/factgate/factgate/internal/graphqlapi"
+	"github.com/factgate/factgate/internal/httpapi"
+	"github.com/factgate/factgate/internal/pgdev"
+	"github.com/factgate/factgate/projections"
+	"github.com/factgate/factgate/queries"
+	"github.com/factgate/factgate/scanners"
+)
+
+// config says what an app is made of.
+type config struct {
+	data       string // folder of node, cluster and blobs
+	listen     string
+	eventstore string // connection string; the embedded node if empty
+	database   string // URL; a private cluster if empty
+	window     time.Duration
+	quiet      time.Duration
+	scanners   []scanners.Scanner
+	logger     *slog.Logger
+}
+
+// app is a whole Factgate in one process. What it opened, it closes in reverse
+// order: first nothing new comes in, then the roles end, then the stores.
+type app struct {
+	url     string // http://HOST:PORT
+	closers []func(context.Context) error
+	failed  chan error // why the app cannot go on; at most one is read
+}
+
+// start opens everything and returns when uploads are taken.
+func start(ctx context.Context, c config) (_ *app, err error) {
+	a := &app{failed: make(chan error, 8)}
+	defer func() {
+		if err != nil {
+			_ = a.stop()
+		}
+	}()
+	listener, err := net.Listen("tcp", c.listen)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", c.listen, err)
+	}
+	a.closing(func(context.Context) error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	if err := os.MkdirAll(c.data, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	blobs, err := blob.OpenDir(filepath.Join(c.data, "blobs"))
+	if err != nil {
+		return nil, fmt.Errorf("blob store: %w", err)
+	}
+
+	// The private cluster takes longest; the node starts meanwhile.
+	database := make(chan error, 1)
+	go func() {
+		if c.database != "" {
+			database <- nil
+			return
+		}
+		cluster, err := pgdev.Start(ctx, pgdev.Options{Dir: c.data, Logger: c.logger})
+		if err == nil {
+			c.database = cluster.URL()
+			a.closing(cluster.Stop)
+		}
+		database <- err
+	}()
+	connection := c.eventstore
+	var embedded *node.Node
+	if connection == "" {
+		if embedded, err = node.Open(ctx, node.Options{Dir: filepath.Join(c.data, "events"), Logger: c.logger}); err == nil {
+			connection = embedded.ConnectionString()
+		}
+	}
+	if err := errors.Join(err, <-database); err != nil {
+		if embedded != nil {
+			_ = embedded.Close()
+		}
+		return nil, err
+	}
+	if embedded != nil {
+		a.closing(func(context.Context) error { return embedded.Close() })
+	}
+	log, err := esdb.Open(ctx, connection, esdb.Options{Logger: c.logger})
+	if err != nil {
+		return nil, fmt.Errorf("event store: %w", err)
+	}
+	a.closing(func(context.Context) error { return log.Close() })
+	db, err := pgxpool.New(ctx, c.database)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	a.closing(func(context.Context) error { db.Close(); return nil })
+
+	projector := projections.NewRunner(log, db, blobReader{blobs}, projections.Options{Logger: c.logger})
+	a.role(func(ctx context.Context) error {
+		if err := projector.Run(ctx); err != nil {
+			// Reads go stale and say so; uploads, scans and verdicts go on.
+			c.logger.Error("the read model has stopped", "error", err)
+		}
+		return nil
+	})
+	main := coordinator.New(log, db, coordinator.Options{Window: c.window, Quiet: c.quiet, Logger: c.logger})
+	a.role(func(ctx context.Context) error { main.Run(ctx); return nil })
+	instance := uuid.NewString()
+	for _, s := range c.scanners {
+		a.role(func(ctx context.Context) error {
+			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, scanners.Options{Instance: instance})
+		})
+	}
+
+	graphql, err := graphqlapi.NewHandler(queries.New(db, log), projections.NewWaiter(db), graphqlapi.Options{Logger: c.logger})
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{
+		Handler: httpapi.New(httpapi.Parts{
+			Commands: commands.New(log), Blobs: blobs, GraphQL: graphql, Console: console.Handler(),
+			Ready: log.Ping, Logger: c.logger,
+		}),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(c.logger.Handler(), slog.LevelDebug),
+	}
+	a.closing(server.Shutdown)
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- fmt.Errorf("http server: %w", err)
+		}
+	}()
+	if err := log.Ping(ctx); err != nil {
+		return nil, fmt.Errorf("event store: %w", err)
+	}
+	a.url = "http://" + listener.Addr().String()
+	return a, nil
+}
+
+func (a *app) closing(f func(context.Context) error) { a.closers = append(a.closers, f) }
+
+// role runs f until the app stops.
+func (a *app) role(f func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := f(ctx); err != nil && ctx.Err() == nil {
+			a.failed <- err
+		}
+	})
+	a.closing(func(context.Context) error {
+		cancel()
+		running.Wait()
+		return nil
+	})
+}
+
+// stop closes everything, in reverse order.
+func (a *app) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var failures []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		failures = append(failures, a.closers[i](ctx))
+	}
+	a.closers = nil
+	return errors.Join(failures...)
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func runCommand() *cobra.Command {
+	c := config{scanners: scannerList()}
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run a whole Factgate in one process",
+		Long: `Run starts everything: the embedded event store, a private PostgreSQL, the
+coordinator, the projector, all scanners and the HTTP server. Everything it keeps
+lies in the data folder; kill it at any moment and start it again.
+
+When it takes uploads it prints one line on standard output:
+
+  ready http://127.0.0.1:8080
+
+With --eventstore and --database it uses servers of yours instead.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			level := slog.LevelInfo
+			if verbose {
+				level = slog.LevelDebug
+			}
+			c.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+			if err := c.checkTimes(); err != nil {
+				return err
+			}
+			a, err := start(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			fmt.Println("ready", a.url)
+			select {
+			case err = <-a.failed:
+			case <-cmd.Context().Done():
+				c.logger.Info("stopping")
+			}
+			if stopErr := a.stop(); err == nil {
+				err = stopErr
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&c.data, "data", "factgate-data", "data folder")
+	cmd.Flags().StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the HTTP server; port 0 takes a free one")
+	cmd.Flags().StringVar(&c.eventstore, "eventstore", "", "esdb:// connection string (default: the embedded node)")
+	cmd.Flags().StringVar(&c.database, "database", "", "postgres:// URL (default: a private PostgreSQL in the data folder)")
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "log details")
+	c.timeFlags(cmd, 0, 0)
+	return cmd
+}
+
+func (c *config) timeFlags(cmd *cobra.Command, window, quiet time.Duration) {
+	cmd.Flags().DurationVar(&c.window, "window", window, "how long a task waits for its scanners at most (default: the rule set's, 10m)")
+	cmd.Flags().DurationVar(&c.quiet, "quiet", quiet, "a window closes early when nothing is unfinished and no fact came for this long (default: the rule set's, 10s)")
+}
+
+func (c *config) checkTimes() error {
+	if c.window < 0 || c.quiet < 0 {
+		return fmt.Errorf("--window and --quiet must be positive durations such as 10m and 10s")
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// taskView is what the client asks of a task.
+type taskView struct {
+	ID        string        `json:"id"`
+	Phase     string        `json:"phase"`
+	Status    *string       `json:"status"`
+	SubTasks  []subTaskView `json:"subTasks"`
+	Declined  []declineView `json:"declined"`
+	Silent    []string      `json:"silent"`
+	LateFacts int           `json:"lateFacts"`
+	Verdict   *verdictView  `json:"verdict"`
+}
+
+type subTaskView struct {
+	Type    string      `json:"type"`
+	State   string      `json:"state"`
+	Attempt int         `json:"attempt"`
+	Result  *string     `json:"result"`
+	Kind    *string     `json:"kind"`
+	Reason  *textView   `json:"reason"`
+	Counts  *countsView `json:"counts"`
+}
+
+type countsView struct {
+	Error   int `json:"error"`
+	Warning int `json:"warning"`
+	Note    int `json:"note"`
+}
+
+type declineView struct {
+	Type   string   `json:"type"`
+	Code   string   `json:"code"`
+	Reason textView `json:"reason"`
+}
+
+type textView struct {
+	En string `json:"en"`
+	Zh string `json:"zh"`
+}
+
+type verdictView struct {
+	Status string `json:"status"`
+	Rule   struct {
+		ID   string `json:"id"`
+		When string `json:"when"`
+	} `json:"rule"`
+	Because textView `json:"because"`
+}
+
+const taskQuery = `query Task($id: ID!) {
+  task(id: $id) {
+    id phase status silent lateFacts
+    subTasks { type state attempt result kind reason { en zh } counts { error warning note } }
+    declined { type code reason { en zh } }
+    verdict { status rule { id when } because { en zh } }
+  }
+}`
+
+// task asks for a task; nil if the read model has not heard of it yet.
+func (c *client) task(ctx context.Context, id string) (*taskView, error) {
+	var got struct{ Task *taskView }
+	return got.Task, c.query(ctx, taskQuery, map[string]any{"id": id}, &got)
+}
+
+// findingView is a finding as GraphQL gives it.
+type findingView struct {
+	Type       string   `json:"type"`
+	Rule       string   `json:"rule"`
+	Severity   string   `json:"severity"`
+	Path       *string  `json:"path"`
+	Line       *int     `json:"line"`
+	Cell       *string  `json:"cell"`
+	Pointer    *string  `json:"pointer"`
+	Message    textView `json:"message"`
+	Suppressed bool     `json:"suppressed"`
+}
+
+const findingsQuery = `query Findings($id: ID!, $after: String) {
+  task(id: $id) {
+    findings(first: 200, after: $after) {
+      edges { node { type rule severity path line cell pointer message { en zh } suppressed } }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+}`
+
+// findings asks for all findings of a task, page by page.
+func (c *client) findings(ctx context.Context, id string, each func(findingView)) error {
+	var after *string
+	for {
+		var got struct {
+			Task struct {
+				Findings struct {
+					Edges    []struct{ Node findingView }
+					PageInfo struct {
+						HasNextPage bool
+						EndCursor   *string
+					}
+				}
+			}
+		}
+		if err := c.query(ctx, findingsQuery, map[string]any{"id": id, "after": after}, &got); err != nil {
+			return err
+		}
+		for _, e := range got.Task.Findings.Edges {
+			each(e.Node)
+		}
+		if !got.Task.Findings.PageInfo.HasNextPage {
+			return nil
+		}
+		after = got.Task.Findings.PageInfo.EndCursor
+	}
+}
+
+// factView is one fact of a task's history.
+type factView struct {
+	Revision   int             `json:"revision"`
+	ID         string          `json:"id"`
+	Type       string          `json:"type"`
+	Position   string          `json:"position"`
+	RecordedAt time.Time       `json:"recordedAt"`
+	Late       bool            `json:"late"`
+	Data       json.RawMessage `json:"data"`
+}
+
+const historyPage = 200
+
+const historyQuery = `query History($id: ID!, $first: Int!, $after: Int) {
+  task(id: $id) {
+    history(first: $first, afterRevision: $after) { revision id type position recordedAt late data }
+  }
+}`
+
+// history asks for all facts of a task in revision order; found is false if
+// there is no such task.
+func (c *client) history(ctx context.Context, id string, each func(factView) error) (found bool, err error) {
+	var after *int
+	for {
+		var got struct {
+			Task *struct{ History []factView }
+		}
+		if err := c.query(ctx, historyQuery, map[string]any{"id": id, "first": historyPage, "after": after}, &got); err != nil {
+			return found, err
+		}
+		if got.Task == nil {
+			return found, nil
+		}
+		found = true
+		for _, f := range got.Task.History {
+			if err := each(f); err != nil {
+				return true, err
+			}
+		}
+		n := len(got.Task.History)
+		if n < historyPage {
+			return true, nil
+		}
+		after = &got.Task.History[n-1].Revision
+	}
+}

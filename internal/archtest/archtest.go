@@ -1,0 +1,148 @@
+// Package archtest keeps the direction of imports: its test reads every source
+// file of the module and names each import that the table below does not allow.
+//
+// The table is design: change it together with docs/architecture.md.
+package archtest
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const module = "github.com/factgate/factgate"
+
+// rule says what the packages at or below a folder may import besides the
+// standard library. The rule with the longest matching folder applies.
+type rule struct {
+	folder string
+	own    []string // folders of this module; a folder stands for itself and all below
+	others []string // other modules, by path prefix
+}
+
+var rules = []rule{
+	{folder: "", own: nil}, // the root: schema.go embeds a text
+	{folder: "domain", own: []string{"domain"}, others: []string{"github.com/expr-lang/expr", "go.yaml.in/yaml/v3"}},
+	{folder: "eventstore"},
+	{folder: "eventstore/esdb", own: []string{"eventstore"}, others: []string{
+		"github.com/EventStore/EventStore-Client-Go/v4", "github.com/cenkalti/backoff/v5", "github.com/google/uuid", "google.golang.org/grpc", "golang.org/x/sync"}},
+	{folder: "eventstore/node", others: []string{
+		"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/cockroachdb/pebble/v2", "github.com/google/uuid", "golang.org/x/sys", "golang.org/x/sync",
+		"github.com/EventStore/EventStore-Client-Go/v4/protos"}},
+	{folder: "eventstore/storetest", own: []string{"eventstore"}, others: []string{"github.com/stretchr/testify", "github.com/google/uuid"}},
+	{folder: "commands", own: []string{"domain", "eventstore"}, others: []string{"github.com/cenkalti/backoff/v5", "github.com/google/uuid"}},
+	{folder: "coordinator", own: []string{"domain", "commands", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "github.com/cenkalti/backoff/v5", "golang.org/x/sync"}},
+	{folder: "scanners", own: []string{"domain", "commands", "eventstore", "internal/blob", "internal/zippkg"}},
+	{folder: "scanners/sql", own: []string{"domain", "scanners", "internal/zippkg"}},
+	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{
+		"github.com/xuri/excelize/v2", "github.com/robfig/cron/v3", "github.com/reugn/go-quartz", "golang.org/x/text"}},
+	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"golang.org/x/text"}},
+	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "github.com/cenkalti/backoff/v5", "golang.org/x/sync"}},
+	{folder: "queries", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5"}},
+	{folder: "console"},
+	{folder: "examples", others: []string{"github.com/xuri/excelize/v2", "golang.org/x/text"}},
+	{folder: "examples/pack", own: []string{"examples"}},
+	{folder: "internal/archtest"},
+	{folder: "internal/blob", others: []string{"github.com/stretchr/testify", "golang.org/x/sys"}},
+	{folder: "internal/zippkg", others: []string{"golang.org/x/text"}},
+	{folder: "internal/testbench", own: []string{"commands", "domain", "eventstore", "internal/blob", "internal/pgdev"}, others: []string{
+		"github.com/jackc/pgx/v5", "github.com/stretchr/testify"}},
+	{folder: "internal/pgdev", others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sys"}},
+	{folder: "internal/graphqlapi", own: []string{"commands", "queries", "projections", "domain", ""}, others: []string{"github.com/graph-gophers/graphql-go"}},
+	{folder: "internal/httpapi", own: []string{"commands", "queries", "projections", "domain", "internal/blob", "internal/zippkg"}, others: []string{"github.com/go-chi/chi/v5"}},
+	{folder: "cmd", own: everything, others: []string{"github.com", "golang.org", "google.golang.org", "go.yaml.in"}},
+}
+
+// everything in the module but cmd, which nobody imports.
+var everything = []string{"", "commands", "console", "coordinator", "domain", "eventstore", "examples", "internal", "projections", "queries", "scanners"}
+
+// offence is an import that the table does not allow.
+type offence struct{ file, imports string }
+
+func (o offence) String() string { return fmt.Sprintf("%s must not import %s", o.file, o.imports) }
+
+// check reads all Go files below root, tests left out: tests may wire real parts.
+func check(root string, table []rule) ([]offence, error) {
+	var found []offence
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); path != root && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		file = filepath.ToSlash(file)
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		folder := strings.TrimSuffix(file, "/"+filepath.Base(path))
+		if folder == file {
+			folder = ""
+		}
+		r, ok := ruleOf(folder, table)
+		if !ok {
+			found = append(found, offence{file, "anything: its folder " + folder + " has no rule in internal/archtest"})
+			return nil
+		}
+		for _, spec := range parsed.Imports {
+			imports, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if !r.allows(folder, imports) {
+				found = append(found, offence{file, imports})
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+func ruleOf(folder string, table []rule) (best rule, ok bool) {
+	for _, r := range table {
+		if within(folder, r.folder) && (r.folder != "" || folder == "") && (!ok || len(r.folder) > len(best.folder)) {
+			best, ok = r, true
+		}
+	}
+	return best, ok
+}
+
+func (r rule) allows(folder, imports string) bool {
+	if own, ok := strings.CutPrefix(imports, module); ok && (own == "" || own[0] == '/') {
+		own = strings.TrimPrefix(own, "/")
+		if r.folder != "" && within(own, r.folder) {
+			return true // its own folder
+		}
+		return slices.ContainsFunc(r.own, func(f string) bool {
+			if f == "scanners" && r.folder != "cmd" {
+				return own == "scanners" // the contract, never another scanner
+			}
+			return f == own || f != "" && within(own, f)
+		})
+	}
+	if first, _, _ := strings.Cut(imports, "/"); !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	return slices.ContainsFunc(r.others, func(p string) bool { return within(imports, p) })
+}
+
+// within reports whether a path is the folder or lies below it.
+func within(path, folder string) bool {
+	return folder == "" || path == folder || strings.HasPrefix(path, folder+"/")
+}
