@@ -120,8 +120,8 @@ type Group struct {
 	// Timeout is how long a consumer may hold a delivery before it is given to
 	// another. 0 means 30 s.
 	Timeout time.Duration
-	// MaxRetries is how often a delivery is repeated (after a Retry or a
-	// time-out) before the log parks it by itself. 0 means 10.
+	// MaxRetries is how often a delivery is repeated (after a Retry, a time-out or
+	// the loss of its consumer) before the log parks it by itself. 0 means 10.
 	MaxRetries int
 }
 

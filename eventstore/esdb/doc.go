@@ -49,6 +49,10 @@
 //     of the messages, the only place where it survives.
 //   - An append into a breaking stream fails with a bare EOF. That is Unavailable,
 //     or TooLarge where the server broke off because it had read enough.
+//   - When an append cannot be sent it looks at the trailers at once, while gRPC
+//     may be writing them because the context has ended as well. The race detector
+//     sees that now and then; what can go wrong is the reason of an append that
+//     has failed anyway.
 //   - Reads of $all know no filter and include the position they start from, as
 //     do persistent subscriptions. ReadAll is a subscription that is left when it
 //     has caught up; consumers acknowledge the one event too many unseen.

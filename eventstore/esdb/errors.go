@@ -69,7 +69,7 @@ func translate(op, name string, err error) error {
 
 // translateDrop puts the end of a subscription or consumer into the words of the
 // contract. Whatever the server's reason, coming again may help, unless what was
-// followed is gone or forbidden.
+// followed is gone, forbidden, damaged or of another log.
 func translateDrop(op, name string, err error) error {
 	translated := translate(op, name, err)
 	if errors.Is(err, ErrClosed) || eventstore.IsNotFound(translated) || eventstore.IsUnavailable(translated) {
@@ -77,7 +77,8 @@ func translateDrop(op, name string, err error) error {
 	}
 	var p *panicError
 	switch status.Code(err) {
-	case codes.PermissionDenied, codes.Unauthenticated, codes.InvalidArgument, codes.Unimplemented:
+	case codes.PermissionDenied, codes.Unauthenticated, codes.InvalidArgument, codes.Unimplemented,
+		codes.OutOfRange, codes.DataLoss: // a position of another log, a damaged log
 		return translated
 	}
 	if errors.As(err, &p) {

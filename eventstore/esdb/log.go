@@ -283,7 +283,7 @@ func (l *Log) ReadAll(ctx context.Context, from eventstore.Position, filter even
 			yield(eventstore.Recorded{}, err)
 			return
 		}
-		defer sub.Close()
+		defer func() { _ = sub.Close() }() // whoever stopped reading has no use for its error
 		for {
 			message, err := sub.out.take(ctx, l.timeout)
 			switch {

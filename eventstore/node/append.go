@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	maxAppendSize = 1 << 20 // payload of one append
+	maxAppendSize = 1 << 20  // payload of one append
+	maxStoredSize = 16 << 20 // what one append takes in the log: names and headers do not count as payload
 	maxStreamName = 4 << 10
 	maxEventType  = 4 << 10
 	allStream     = "$all"
@@ -30,6 +31,11 @@ func (s *streamsService) Append(stream streams.Streams_AppendServer) error {
 		return withException(stream.Context(), codes.InvalidArgument, exceptionAppendTooLarge,
 			"an append holds at most "+strconv.Itoa(maxAppendSize)+" bytes and this one has "+strconv.Itoa(size)+": append less at a time, or keep the payload elsewhere and append its digest",
 			trailerMaxAppendSize, strconv.Itoa(maxAppendSize))
+	}
+	if req.stream == configStream || hidden([]byte(req.stream)) {
+		// The node could not open again on what others may write there.
+		return withException(stream.Context(), codes.PermissionDenied, exceptionAccessDenied,
+			"stream "+req.stream+" is the node's own bookkeeping: append to another stream")
 	}
 	res := s.node.committer.append(stream.Context(), req)
 	if res.err != nil {
@@ -50,6 +56,7 @@ func receiveAppend(stream streams.Streams_AppendServer) (req *appendRequest, siz
 			err = reason
 		}
 	}
+	stored := 0
 	for {
 		msg, failed := stream.Recv()
 		if errors.Is(failed, io.EOF) {
@@ -86,6 +93,10 @@ func receiveAppend(stream streams.Streams_AppendServer) (req *appendRequest, siz
 			event, reason := propose(req.stream, m)
 			if reason != nil {
 				refuse(reason)
+				continue
+			}
+			if stored += len(event.encoded); stored > maxStoredSize {
+				refuse(invalid("an append takes at most %d bytes in the log, names of streams and events included: append fewer events at a time", maxStoredSize))
 				continue
 			}
 			req.events = append(req.events, event)

@@ -123,6 +123,7 @@ func TestEmptyAppend(t *testing.T) {
 }
 
 func TestAppendSizeLimit(t *testing.T) {
+	t.Parallel()
 	n, client := open(t)
 	exact := esdb.EventData{EventType: "t", Data: make([]byte, maxAppendSize-2)}
 	appendAny(t, client, "s", exact)
@@ -157,6 +158,37 @@ func TestAppendSizeLimit(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, []string{"maximum-append-size-exceeded"}, trailer.Get("exception"))
 	require.Equal(t, []string{"1048576"}, trailer.Get("maximum-append-size"))
+}
+
+// Names and headers are no payload, but they take room in the log.
+func TestStoredSizeLimit(t *testing.T) {
+	t.Parallel()
+	n, client := open(t)
+	call, err := streams.NewStreamsClient(raw(t, n)).Append(within(t))
+	require.NoError(t, err)
+	require.NoError(t, call.Send(&streams.AppendReq{Content: &streams.AppendReq_Options_{Options: &streams.AppendReq_Options{
+		StreamIdentifier:       streamToWire([]byte(strings.Repeat("x", maxStreamName))),
+		ExpectedStreamRevision: &streams.AppendReq_Options_Any{Any: &shared.Empty{}}}}}))
+	event := &streams.AppendReq{Content: &streams.AppendReq_ProposedMessage_{ProposedMessage: &streams.AppendReq_ProposedMessage{
+		Id: uuidToWire(uuid.New(), true), Metadata: map[string]string{"type": "t"}}}}
+	for range maxStoredSize/maxStreamName + 1 {
+		require.NoError(t, call.Send(event))
+	}
+	_, err = call.CloseAndRecv()
+	require.ErrorContains(t, err, "InvalidArgument")
+	require.ErrorContains(t, err, "append fewer events")
+	require.Empty(t, readAll(t, client, esdb.ReadAllOptions{}, 10))
+}
+
+// What others could write there would keep the node from opening again.
+func TestTheNodesOwnStreamsAreNotAppendedTo(t *testing.T) {
+	_, client := open(t)
+	for _, stream := range []string{configStream, progressStream("g"), parkedStream("g"), epochStream} {
+		_, err := client.AppendToStream(within(t), stream, esdb.AppendToStreamOptions{}, jsonEvent("a", "{}"))
+		require.Equal(t, esdb.ErrorCodeAccessDenied, code(err), stream)
+	}
+	appendAny(t, client, "$else", jsonEvent("a", "{}"))
+	require.Len(t, readAll(t, client, esdb.ReadAllOptions{}, 10), 1)
 }
 
 func TestMalformedAppends(t *testing.T) {
@@ -199,8 +231,9 @@ func TestMalformedAppends(t *testing.T) {
 // Everybody expects the revision that he has read: one wins every round, and the
 // retry of a request that had come through changes nothing.
 func TestConcurrentAppends(t *testing.T) {
+	t.Parallel()
 	_, client := open(t)
-	const writers, each = 8, 25
+	const writers, each = 8, 12
 	var wg sync.WaitGroup
 	for range writers {
 		wg.Go(func() {
@@ -240,6 +273,7 @@ func TestConcurrentAppends(t *testing.T) {
 }
 
 func TestRecordedTimeAndPositionsNeverGoBack(t *testing.T) {
+	t.Parallel()
 	_, client := open(t)
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -261,17 +295,21 @@ func TestRecordedTimeAndPositionsNeverGoBack(t *testing.T) {
 	}
 }
 
-// When the disk fails, the append is not acknowledged, later ones are refused with
-// a reason, and what was durable can be read, also after a restart.
-func TestFailedSyncStopsWrites(t *testing.T) {
-	var broken errorfs.Toggle
-	broken.Injector = errorfs.InjectorFunc(func(op errorfs.Op) error {
+// failingSyncs is a disk that writes and, once it is on, does not sync.
+func failingSyncs() *errorfs.Toggle {
+	return &errorfs.Toggle{Injector: errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo {
 			return errorfs.ErrInjected
 		}
 		return nil
-	})
-	n := start(t, Options{files: errorfs.Wrap(vfs.Default, &broken)})
+	})}
+}
+
+// When the disk fails, the append is not acknowledged, later ones are refused with
+// a reason, and what was durable can be read, also after a restart.
+func TestFailedSyncStopsWrites(t *testing.T) {
+	broken := failingSyncs()
+	n := start(t, Options{files: errorfs.Wrap(vfs.Default, broken)})
 	client := connect(t, n)
 	appendAny(t, client, "s", jsonEvents(3, "a")...)
 

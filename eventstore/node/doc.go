@@ -20,8 +20,8 @@
 //   - Persistent subscriptions to $all deliver at least once and never less,
 //     across restarts and crashes.
 //   - A damaged record is an error that names its position; it is never skipped.
-//   - After a failed write to its disk the node serves reads and answers every
-//     append with UNAVAILABLE until it is restarted; [Node.Err] says why. Where
+//   - After a failed write to its disk the node serves reads and answers appends
+//     and consumers with UNAVAILABLE until it is restarted; [Node.Err] says why. Where
 //     pebble cannot go on at all, as when it cannot open its next log file, the
 //     process ends.
 //

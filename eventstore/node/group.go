@@ -52,8 +52,6 @@ type group struct {
 	stop       chan struct{}
 	stopped    chan struct{}
 	background sync.WaitGroup
-	halt       context.Context // ends when the group stops
-	cancel     context.CancelFunc
 
 	consumers []*consumer
 	turn      int // whose turn it is
@@ -63,7 +61,7 @@ type group struct {
 	bufferBytes int
 	retry       []*message // delivered before; they go first
 	outstanding *list.List // of *message
-	damage      error      // why the log cannot be read on
+	fault       error      // why it cannot go on: the log is damaged, or takes no more writes
 
 	saved     place // the durable checkpoint
 	savedAt   time.Time
@@ -136,7 +134,6 @@ func newGroup(n *Node, config groupConfig, f *filter) (*group, error) {
 	if last != nil {
 		g.parked = int64(last.revision) + 1
 	}
-	g.halt, g.cancel = context.WithCancel(context.Background())
 	return g, nil
 }
 
@@ -146,6 +143,9 @@ func (g *group) run() {
 	ticker := time.NewTicker(g.tick)
 	defer ticker.Stop()
 	for {
+		if err := g.committer.err(); err != nil {
+			g.fail(err) // nothing that consumers say can be made durable
+		}
 		more := g.fill()
 		g.dispatch()
 		g.checkpoint()
@@ -188,18 +188,14 @@ func (g *group) post(f func()) {
 func (g *group) end(keep bool, reason error) {
 	close(g.stop)
 	<-g.stopped
-	if !keep {
-		g.cancel()
-	}
 	g.background.Wait() // what was on its way into the log is there now
 	if at := g.finished(); keep && at.position > g.saved.position {
 		if req, err := checkpointRequest(g.config.Group, at.position); err == nil {
-			if res := g.committer.append(g.halt, req); res.err != nil {
+			if res := g.committer.append(context.Background(), req); res.err != nil {
 				g.logger.Warn("a persistent subscription's last checkpoint was not written: some messages will be delivered again", "error", res.err)
 			}
 		}
 	}
-	g.cancel()
 	for _, c := range g.consumers {
 		c.drop(reason)
 	}
@@ -210,10 +206,23 @@ func (c *consumer) drop(reason error) {
 	close(c.gone)
 }
 
+// fail drops the consumers with the reason for which the group cannot go on.
+func (g *group) fail(err error) {
+	if g.fault != nil {
+		return
+	}
+	g.fault = err
+	g.logger.Error("a persistent subscription cannot go on", "error", err)
+	for _, c := range slices.Clone(g.consumers) {
+		g.disconnect(c, false)
+		c.drop(toStatus(err))
+	}
+}
+
 // fill reads on while there is room. It returns a channel that is ready when there
 // is more to read, or nil while there is no room for it.
 func (g *group) fill() <-chan struct{} {
-	if g.damage != nil || g.full() {
+	if g.fault != nil || g.full() {
 		return nil
 	}
 	upto, moved := g.committer.horizon.now()
@@ -248,12 +257,7 @@ func (g *group) fill() <-chan struct{} {
 	}
 	switch {
 	case err != nil:
-		g.damage = err
-		g.logger.Error("a persistent subscription cannot read on", "error", err)
-		for _, c := range slices.Clone(g.consumers) {
-			g.disconnect(c, false)
-			c.drop(toStatus(err))
-		}
+		g.fail(err)
 		return nil
 	case stopped:
 		return closedChannel
@@ -344,7 +348,10 @@ func (g *group) connect(slots int, from string) (*consumer, error) {
 	if slots < 1 {
 		return nil, invalid("a consumer has a buffer of at least one message")
 	}
-	g.damage = nil // whoever connects may look again
+	if err := g.committer.err(); err != nil {
+		return nil, toStatus(err)
+	}
+	g.fault = nil // whoever connects may look again
 	slots = min(slots, maxConsumerSlots)
 	c := &consumer{
 		out:      make(chan delivery, slots),
@@ -459,7 +466,7 @@ func (g *group) park(m *message, reason string) {
 	g.background.Add(1)
 	go func() {
 		defer g.background.Done()
-		res := g.committer.append(g.halt, req)
+		res := g.committer.append(context.Background(), req)
 		g.post(func() {
 			if res.err != nil {
 				g.logger.Error("a message was not parked and is tried again", "position", m.original().position, "error", res.err)
@@ -490,7 +497,7 @@ func (g *group) checkpoint() {
 	at := g.finished()
 	count := at.count - g.saved.count
 	switch {
-	case g.saving, count == 0:
+	case g.saving, count == 0, g.committer.err() != nil:
 		return
 	case count >= uint64(g.config.MaxCheckpointCount):
 	case count >= uint64(g.config.MinCheckpointCount) && time.Since(g.savedAt) >= g.config.checkpointAfter():
@@ -506,7 +513,7 @@ func (g *group) checkpoint() {
 	g.background.Add(1)
 	go func() {
 		defer g.background.Done()
-		res := g.committer.append(g.halt, req)
+		res := g.committer.append(context.Background(), req)
 		g.post(func() {
 			g.saving, g.savedAt = false, time.Now()
 			if res.err != nil {
@@ -549,7 +556,7 @@ func (g *group) info() *persistent.SubscriptionInfo {
 		info.LastCheckpointedEventPosition = formatPosition(g.saved.position)
 	}
 	switch {
-	case g.damage != nil:
+	case g.fault != nil:
 		info.Status = "Faulted"
 	case g.read.position < g.committer.horizon.durable():
 		info.Status = "Behind"

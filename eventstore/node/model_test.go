@@ -60,6 +60,7 @@ func clip(events []modelEvent, n int) []modelEvent {
 
 // Any sequence of appends, repetitions, reads and restarts agrees with the model.
 func TestAgainstModel(t *testing.T) {
+	t.Parallel()
 	n := start(t, Options{})
 	client := connect(t, n)
 	base := esdb.Position{} // what earlier rounds have left is up to here

@@ -13,8 +13,13 @@ import (
 	"google.golang.org/grpc"
 )
 
-// closeGrace is how long Close waits for calls to end by themselves.
-const closeGrace = 3 * time.Second
+const (
+	// closeGrace is how long Close waits for calls to end by themselves.
+	closeGrace = 3 * time.Second
+	// pingEvery is how long a client may be silent before it is asked whether it is
+	// there, and how long it then has to answer.
+	pingEvery = 10 * time.Second
+)
 
 // Options say where a node lives and how it is reached.
 type Options struct {
@@ -30,7 +35,8 @@ type Options struct {
 	// out and for checkpoints that are due; by default every second.
 	Tick time.Duration
 
-	files vfs.FS // by default the machine's
+	files vfs.FS        // by default the machine's
+	ping  time.Duration // by default pingEvery
 }
 
 // Node is a running event store. Close it.
@@ -43,6 +49,7 @@ type Node struct {
 	listener  net.Listener
 	logger    *slog.Logger
 	tick      time.Duration
+	ping      time.Duration
 
 	closing  context.Context // ends when Close begins
 	close    context.CancelFunc
@@ -71,6 +78,9 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if opts.Tick <= 0 {
 		opts.Tick = time.Second
 	}
+	if opts.ping <= 0 {
+		opts.ping = pingEvery
+	}
 	if opts.files == nil {
 		opts.files = vfs.Default
 	}
@@ -82,7 +92,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open node on %s: %w", opts.Dir, err), l.close())
 	}
-	n := &Node{dir: opts.Dir, log: l, committer: c, logger: opts.Logger, tick: opts.Tick, served: make(chan error, 1)}
+	n := &Node{dir: opts.Dir, log: l, committer: c, logger: opts.Logger, tick: opts.Tick, ping: opts.ping, served: make(chan error, 1)}
 	n.closing, n.close = context.WithCancel(context.WithoutCancel(ctx))
 	go c.run()
 	if n.groups, err = openGroups(n); err != nil {
@@ -129,9 +139,9 @@ func (n *Node) ConnectionString() string {
 // said; only a restart helps.
 func (n *Node) Err() error { return n.committer.err() }
 
-// Close ends subscriptions with UNAVAILABLE, lets running calls finish, writes the
-// progress of persistent subscriptions and closes the folder. It may be called
-// more than once.
+// Close ends reads and subscriptions with UNAVAILABLE and refuses new ones, lets
+// running calls finish, writes the progress of persistent subscriptions and closes
+// the folder. It may be called more than once.
 func (n *Node) Close() error {
 	n.once.Do(func() {
 		n.close()
@@ -158,9 +168,12 @@ func (n *Node) closeLog() error {
 }
 
 // callContext is the context of a call that also ends when the node closes; its
-// cause says which.
-func (n *Node) callContext(call context.Context) (context.Context, context.CancelFunc) {
+// cause says which. It fails when the node is closing already.
+func (n *Node) callContext(call context.Context) (context.Context, context.CancelFunc, error) {
+	if n.closing.Err() != nil {
+		return nil, nil, toStatus(errClosing)
+	}
 	ctx, cancel := context.WithCancelCause(call)
 	stop := context.AfterFunc(n.closing, func() { cancel(errClosing) })
-	return ctx, func() { stop(); cancel(nil) }
+	return ctx, func() { stop(); cancel(nil) }, nil
 }

@@ -183,6 +183,16 @@ func TestOpen(t *testing.T) {
 		require.NotNil(t, sub.Recv().SubscriptionDropped)
 		require.NoError(t, n.Close())
 	})
+	t.Run("a closing node takes no new subscriptions", func(t *testing.T) {
+		n, client := open(t)
+		createGroup(t, client, "g", settings(nil))
+		n.close() // how Close begins
+		_, err := client.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}})
+		require.Equal(t, esdb.ErrorUnavailable, code(err), "%v", err)
+		require.ErrorContains(t, err, errClosing.Error())
+		_, err = connect(t, n).SubscribeToPersistentSubscriptionToAll(within(t), "g", esdb.SubscribeToPersistentSubscriptionOptions{})
+		require.ErrorContains(t, err, errClosing.Error())
+	})
 }
 
 func TestRefusals(t *testing.T) {

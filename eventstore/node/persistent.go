@@ -251,12 +251,15 @@ func (s *persistentService) stopped(ctx context.Context, g *group, err error) er
 
 // Read connects one consumer to a group until it leaves or is dropped.
 func (s *persistentService) Read(stream persistent.PersistentSubscriptions_ReadServer) error {
-	ctx, cancel := s.node.callContext(stream.Context())
-	defer cancel()
-	first, err := stream.Recv()
+	first, err := stream.Recv() // a client refused before it has sent this learns no reason
 	if err != nil {
 		return err
 	}
+	ctx, cancel, err := s.node.callContext(stream.Context())
+	if err != nil {
+		return err
+	}
+	defer cancel()
 	o := first.GetOptions()
 	switch {
 	case o == nil:

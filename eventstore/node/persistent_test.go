@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -181,6 +184,7 @@ func TestGroupStarts(t *testing.T) {
 }
 
 func TestConsumersShareTheWork(t *testing.T) {
+	t.Parallel()
 	_, client := open(t)
 	createGroup(t, client, "g", settings(nil))
 	const total, workers = 300, 3
@@ -403,6 +407,7 @@ func TestGroupSurvivesRestart(t *testing.T) {
 // Progress is durable over what the filter leaves out, and takes no more room than
 // two events.
 func TestCheckpointStreamStaysSmall(t *testing.T) {
+	t.Parallel()
 	n, client := open(t)
 	createGroup(t, client, "g", settings(nil))
 	var last uint64
@@ -495,4 +500,105 @@ func TestGroupStopsAtDamage(t *testing.T) {
 	require.NotNil(t, dropped)
 	require.ErrorContains(t, dropped.Error, fmt.Sprintf("C:%d/P:%d is damaged", position, position))
 	require.Equal(t, "Faulted", info(t, client, "g").Status)
+}
+
+// A node that cannot write any more has nothing to promise to consumers: they are
+// told so, new ones too, and nobody tries to write on and on.
+func TestGroupsEndWhenTheDiskFails(t *testing.T) {
+	broken := failingSyncs()
+	n := start(t, Options{files: errorfs.Wrap(vfs.Default, broken)})
+	client := connect(t, n)
+	createGroup(t, client, "g", settings(nil))
+	appendAny(t, client, "s", jsonEvents(20, "Wanted")...)
+	w := join(t, client, "g", 20)
+	delivered := make([]*esdb.ResolvedEvent, 20)
+	for i := range delivered {
+		delivered[i] = w.next().Event
+	}
+	broken.On()
+	require.NoError(t, w.sub.Ack(delivered[:19]...))
+	dropped := w.sub.Recv().SubscriptionDropped
+	require.NotNil(t, dropped)
+	require.ErrorContains(t, dropped.Error, errReadOnly.Error())
+	_, err := client.SubscribeToPersistentSubscriptionToAll(within(t), "g", esdb.SubscribeToPersistentSubscriptionOptions{})
+	require.ErrorContains(t, err, errReadOnly.Error())
+	broken.Off()
+	_ = n.Close()
+
+	client = connect(t, start(t, Options{Dir: n.dir}))
+	w = join(t, client, "g", 20)
+	for e := w.next(); e.Event.Event.EventID != delivered[19].Event.EventID; e = w.next() {
+		w.ack(e) // may come again: their progress was not written
+	}
+}
+
+// A consumer whose machine is cut off does not say good-bye. It is asked, and what
+// it holds goes to another, long before it would time out.
+func TestADeadConsumerIsNoticed(t *testing.T) {
+	t.Parallel()
+	n := start(t, Options{ping: 1500 * time.Millisecond})
+	client := connect(t, n)
+	createGroup(t, client, "g", settings(nil))
+	line := dial(t, n)
+	config, err := esdb.ParseConnectionString("esdb://" + line.Addr().String() + "?tls=false&keepAliveInterval=-1")
+	require.NoError(t, err)
+	config.Logger = esdb.NoopLogging()
+	far, err := esdb.NewClient(config)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = far.Close() })
+
+	appendAny(t, client, "s", jsonEvent("Wanted", "{}"))
+	dead := join(t, far, "g", 10)
+	held := dead.next()
+	line.cut.Store(true)
+	again := join(t, client, "g", 10).next()
+	require.Equal(t, held.Event.Event, again.Event.Event)
+	require.Len(t, info(t, client, "g").Connections, 1)
+}
+
+// line leads to a node until it is cut: then it takes what is sent and passes on
+// nothing, as a network does that swallows packets.
+type line struct {
+	net.Listener
+	cut atomic.Bool
+}
+
+func dial(t *testing.T, n *Node) *line {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l := &line{Listener: listener}
+	var copying sync.WaitGroup
+	pass := func(from, to net.Conn) {
+		defer func() { _, _ = from.Close(), to.Close() }()
+		for buffer := make([]byte, 32<<10); ; {
+			size, err := from.Read(buffer)
+			if err == nil && !l.cut.Load() {
+				_, err = to.Write(buffer[:size])
+			}
+			if err != nil {
+				return
+			}
+		}
+	}
+	copying.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", n.Addr().String())
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			copying.Go(func() { pass(near, far) })
+			copying.Go(func() { pass(far, near) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		copying.Wait()
+	})
+	return l
 }

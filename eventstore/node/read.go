@@ -28,7 +28,10 @@ type reader struct {
 // Read serves finite reads and catch-up subscriptions.
 func (s *streamsService) Read(req *streams.ReadReq, stream streams.Streams_ReadServer) error {
 	o := req.GetOptions()
-	ctx, cancel := s.node.callContext(stream.Context())
+	ctx, cancel, err := s.node.callContext(stream.Context())
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	_, asString := o.GetUuidOption().GetContent().(*streams.ReadReq_Options_UUIDOption_String_)
 	r := &reader{

@@ -39,6 +39,7 @@ func TestReadBackWhatWasWritten(t *testing.T) {
 }
 
 func TestReadStream(t *testing.T) {
+	t.Parallel()
 	_, client := open(t)
 	const total = 600 // more than two pages
 	appendAny(t, client, "s", jsonEvents(total, "a")...)
@@ -85,6 +86,7 @@ func TestReadStream(t *testing.T) {
 }
 
 func TestReadAll(t *testing.T) {
+	t.Parallel()
 	_, client := open(t)
 	const total = 600
 	for i := range 6 {

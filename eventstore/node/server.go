@@ -29,6 +29,9 @@ func newServer(n *Node) *grpc.Server {
 		// Clients ping every 10 s also when nothing is going on; the default policy
 		// would take that for abuse and hang up.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		// A client that was stopped or cut off does not say so. Without asking it, a
+		// dead consumer would keep what it holds for as long as its group's time-out.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: n.ping, Timeout: n.ping}),
 		// Nobody may use the log after Close.
 		grpc.WaitForHandlers(true),
 	)

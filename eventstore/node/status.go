@@ -13,6 +13,7 @@ import (
 // Values of the trailer "exception", by which clients tell errors apart.
 const (
 	trailerException        = "exception"
+	exceptionAccessDenied   = "access-denied"
 	exceptionAppendTooLarge = "maximum-append-size-exceeded"
 	exceptionGroupExists    = "persistent-subscription-exists"
 	exceptionGroupMissing   = "persistent-subscription-does-not-exist"

@@ -3,7 +3,6 @@ package storetest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -302,7 +301,7 @@ var groups = []promise{
 					continue
 				}
 				require.NoError(t, err)
-				require.Zero(t, d.Retries, fmt.Sprintf("delivery %d was lost and came again", i))
+				require.Zero(t, d.Retries, "delivery %d was lost and came again", i)
 				seen[d.Event.ID] = true
 				require.NoError(t, consumer.Ack(d))
 			}
