@@ -67,7 +67,8 @@ func StreamOf(taskID string) eventstore.StreamID {
 	return eventstore.StreamID{Category: task.Category, Key: taskID}
 }
 
-// Load reads all facts of a task, in order; none if there is no such task.
+// Load reads all facts of a task, in order; none if there is no such task. What
+// cannot be decoded is a task.Unreadable among them.
 func (c *Commands) Load(ctx context.Context, taskID string) ([]task.Recorded, error) {
 	if _, err := eventstore.ParseID(taskID); err != nil {
 		return nil, &domain.Error{Kind: domain.Invalid, Rule: "task.id", Msg: fmt.Sprintf("%.60q is not a task id; task ids are UUIDs", taskID)}
@@ -83,11 +84,7 @@ func (c *Commands) Load(ctx context.Context, taskID string) ([]task.Recorded, er
 		if len(facts) == maxFacts {
 			return nil, &domain.Error{Kind: domain.Internal, Rule: "task.too_long", Msg: fmt.Sprintf("task %s has more than %d facts", taskID, maxFacts)}
 		}
-		fact, err := Decoded(r)
-		if err != nil {
-			return nil, err
-		}
-		facts = append(facts, fact)
+		facts = append(facts, recorded(r, task.Read(r.Type, r.Data)))
 	}
 	return facts, nil
 }
@@ -99,22 +96,26 @@ func Decoded(r eventstore.Recorded) (task.Recorded, error) {
 		return task.Recorded{}, &domain.Error{Kind: domain.Internal, Rule: "fact.unreadable",
 			Msg: fmt.Sprintf("fact %s (revision %d of %s)", r.ID, r.Revision, r.Stream), Err: err}
 	}
-	return task.Recorded{ID: r.ID.String(), Revision: r.Revision, Position: uint64(r.Position), At: r.At, Fact: f}, nil
+	return recorded(r, f), nil
+}
+
+func recorded(r eventstore.Recorded, f task.Fact) task.Recorded {
+	return task.Recorded{ID: r.ID.String(), Revision: r.Revision, Position: uint64(r.Position), At: r.At, Fact: f}
 }
 
 // execute loads, lets decide say what follows, and appends it.
 func (c *Commands) execute(ctx context.Context, taskID string, by Origin, decide func(task.State, []task.Recorded) ([]task.Fact, error)) (Done, error) {
 	for range maxConflicts {
-		recorded, err := c.Load(ctx, taskID)
+		facts, err := c.Load(ctx, taskID)
 		if err != nil {
 			return Done{}, err
 		}
-		done := Done{State: task.Fold(recorded)}
+		done := Done{State: task.Fold(facts)}
 		expected := eventstore.NoStream()
-		if n := len(recorded); n > 0 {
-			expected, done.Position = eventstore.At(recorded[n-1].Revision), eventstore.Position(recorded[n-1].Position)
+		if n := len(facts); n > 0 {
+			expected, done.Position = eventstore.At(facts[n-1].Revision), eventstore.Position(facts[n-1].Position)
 		}
-		if done.Facts, err = decide(done.State, recorded); err != nil || len(done.Facts) == 0 {
+		if done.Facts, err = decide(done.State, facts); err != nil || len(done.Facts) == 0 {
 			return done, err
 		}
 		events, err := encode(taskID, by, done.Facts)

@@ -22,7 +22,7 @@ func (c *Commands) Converge(ctx context.Context, taskID string, by Origin, rs *r
 	done, err := c.execute(ctx, taskID, by, func(s task.State, facts []task.Recorded) ([]task.Fact, error) {
 		outcome = rules.Evaluate(rs, facts, now)
 		closed, ok := outcome.(rules.Closed)
-		if !ok || s.Closed != nil {
+		if !ok || s.Verdict != nil {
 			return nil, nil
 		}
 		return task.Decide(s, task.Converge{Cause: closed.Cause, ClosedAt: closed.At, Verdict: closed.Verdict})

@@ -21,6 +21,9 @@ const (
 	// idle bounds how long the closing loop sleeps when another coordinator may
 	// have moved a due time forward.
 	idle = time.Second
+	// elsewhere is how long it leaves due windows to the coordinator that holds
+	// them, before it looks whether that one still does.
+	elsewhere = 100 * time.Millisecond
 )
 
 // close judges windows as they become due, until something breaks or ctx ends.
@@ -36,7 +39,7 @@ func (c *Coordinator) close(ctx context.Context) error {
 		if judged == dueBatch {
 			continue
 		}
-		sleep, err := c.untilNext(ctx)
+		sleep, err := c.untilNext(ctx, judged)
 		if err != nil {
 			return err
 		}
@@ -52,8 +55,8 @@ func (c *Coordinator) close(ctx context.Context) error {
 	}
 }
 
-// untilNext is how long nothing will be due.
-func (c *Coordinator) untilNext(ctx context.Context) (time.Duration, error) {
+// untilNext is how long nothing will be due for us, who have just judged so many.
+func (c *Coordinator) untilNext(ctx context.Context, judged int) (time.Duration, error) {
 	var due *time.Time
 	if err := c.db.QueryRow(ctx, `select min(due_at) from coordinator.windows`).Scan(&due); err != nil {
 		return 0, err
@@ -61,7 +64,11 @@ func (c *Coordinator) untilNext(ctx context.Context) (time.Duration, error) {
 	if due == nil {
 		return idle, nil
 	}
-	return max(slack, min(idle, time.Until(due.Add(slack)))), nil
+	sleep := time.Until(due.Add(slack))
+	if sleep <= 0 && judged == 0 {
+		return elsewhere, nil
+	}
+	return max(0, min(idle, sleep)), nil
 }
 
 // closeDue takes due windows that nobody else holds and judges each from its
@@ -69,7 +76,7 @@ func (c *Coordinator) untilNext(ctx context.Context) (time.Duration, error) {
 func (c *Coordinator) closeDue(ctx context.Context) (judged int, err error) {
 	err = pgx.BeginFunc(ctx, c.db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			select task_id::text from coordinator.windows where due_at < $1
+			select task_id::text from coordinator.windows where due_at <= $1
 			order by due_at limit $2 for update skip locked`, time.Now().Add(-slack), dueBatch)
 		if err != nil {
 			return err
@@ -103,7 +110,7 @@ func (c *Coordinator) judge(ctx context.Context, tx pgx.Tx, taskID string) error
 		return err
 	}
 	open, ok := outcome.(rules.Open)
-	if !ok || done.State.Closed != nil {
+	if !ok || done.State.Verdict != nil {
 		if len(done.Facts) > 0 {
 			v := done.State.Verdict
 			c.logger.Info("task converged", "task", taskID, "status", v.Status, "rule", v.Rule.ID, "because", v.Because.En)

@@ -91,6 +91,9 @@ const (
 	intakeGroup   = "coordinator-intake"
 	intakeBuffer  = 32
 	intakeTimeout = time.Minute
+	// intakeRetries is how often an upload is tried for which the store gives an
+	// answer that nobody expects (no right to write, say): some minutes long.
+	intakeRetries = 20
 )
 
 // intake opens a window for each upload.
@@ -129,6 +132,13 @@ func (c *Coordinator) open(ctx context.Context, consumer eventstore.Consumer, d 
 		return err // the consumer is left and joined again: nothing was acknowledged
 	}
 	if err != nil && ctx.Err() == nil {
+		if domain.KindOf(err) == domain.Internal && d.Retries < intakeRetries {
+			c.logger.Error("a window could not be opened; it will be tried again", "task", d.Event.Stream.Key, "error", err)
+			if err := wait(ctx, 50*time.Millisecond<<min(d.Retries, 9)); err != nil {
+				return err
+			}
+			return consumer.Retry(d, err.Error())
+		}
 		c.logger.Error("a window could not be opened; the upload is parked", "task", d.Event.Stream.Key, "error", err)
 		return consumer.Park(d, err.Error())
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 )
@@ -72,18 +71,14 @@ func (c *Coordinator) follow(ctx context.Context) error {
 			b := batch{rows: map[string]row{}}
 			select {
 			case m := <-messages:
-				if err := b.take(m); err != nil {
-					return err
-				}
+				b.take(m)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 			for more := true; more && b.messages < maxBatch; { // what is at hand, without waiting
 				select {
 				case m := <-messages:
-					if err := b.take(m); err != nil {
-						return err
-					}
+					b.take(m)
 				default:
 					more = false
 				}
@@ -112,34 +107,36 @@ type row struct {
 	position eventstore.Position
 }
 
-// take notes what a message changes. It reads no more of a fact than it needs,
-// so that one that cannot be decoded does not hold up every other task's end.
-func (b *batch) take(m eventstore.Message) error {
+// take notes what a message changes. It decodes no more than it needs, and a fact
+// that cannot be decoded opens and ends nothing: it must neither hold up every
+// other task's end nor hide its own task.
+func (b *batch) take(m eventstore.Message) {
 	b.messages++
 	if m.Kind != eventstore.KindCaughtUp {
 		b.position = m.Position
 	}
 	id := m.Event.Stream.Key
 	if _, err := eventstore.ParseID(id); m.Kind != eventstore.KindEvent || m.Event.Stream.Category != task.Category || err != nil {
-		return nil // not of a task
+		return // not of a task
 	}
 	r := b.rows[id]
 	r.position = m.Event.Position
+	var fact task.Fact
 	switch m.Event.Type {
-	case "MainTaskCreated":
-		fact, err := commands.Decoded(m.Event)
-		if err != nil {
-			return err // without it the window's length is unknown
+	case "MainTaskCreated", "MainTaskConverged", "MainTaskCancelled":
+		fact = task.Read(m.Event.Type, m.Event.Data)
+	}
+	switch f := fact.(type) {
+	case task.MainTaskCreated:
+		if r.opened == nil {
+			r.opened, r.openedAt = &f.Window, m.Event.At
 		}
-		window := fact.Fact.(task.MainTaskCreated).Window
-		r.opened, r.openedAt = &window, fact.At
-	case "MainTaskConverged", "MainTaskCancelled":
+	case task.MainTaskConverged, task.MainTaskCancelled:
 		r.over = true
 	default:
 		r.heardAt = m.Event.At
 	}
 	b.rows[id] = r
-	return nil
 }
 
 // write brings a batch and its checkpoint into the database, in one transaction.
@@ -165,11 +162,15 @@ func (c *Coordinator) write(ctx context.Context, b batch) error {
 	}
 	err := pgx.BeginFunc(ctx, c.db, func(tx pgx.Tx) error {
 		statements := &pgx.Batch{}
+		// First the checkpoint: its lock keeps coordinators that follow side by side
+		// from locking the same rows in different orders.
+		statements.Queue(`update coordinator.checkpoint set position = greatest(position, $1)`, int64(b.position))
 		if len(opened.ids) > 0 {
 			statements.Queue(`
 				insert into coordinator.windows (task_id, due_at, deadline, quiet, position)
 				select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::interval[], $5::bigint[])
-				on conflict (task_id) do nothing`, opened.ids, opened.times, opened.deadlines, opened.quiets, opened.positions)
+				on conflict (task_id) do update set due_at = least(windows.due_at, excluded.due_at), position = excluded.position
+				where windows.position < excluded.position`, opened.ids, opened.times, opened.deadlines, opened.quiets, opened.positions)
 		}
 		if len(heard.ids) > 0 {
 			// Due at the earliest when it is quiet from here on. Whether anything is
@@ -183,7 +184,6 @@ func (c *Coordinator) write(ctx context.Context, b batch) error {
 		if len(over) > 0 {
 			statements.Queue(`delete from coordinator.windows where task_id = any($1::uuid[])`, over)
 		}
-		statements.Queue(`update coordinator.checkpoint set position = greatest(position, $1)`, int64(b.position))
 		return tx.SendBatch(ctx, statements).Close()
 	})
 	if err != nil {

@@ -1,7 +1,6 @@
 package projections
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -48,16 +47,14 @@ type scannerRow struct {
 }
 
 // taskOf returns the task that an event belongs to; ok is false when it belongs
-// to none.
-func taskOf(r eventstore.Recorded) (id eventstore.ID, ok bool, err error) {
+// to none. A stream task-… that is not named by a task's id is somebody else's:
+// in a shared event store the word is not ours alone.
+func taskOf(r eventstore.Recorded) (id eventstore.ID, ok bool) {
 	if r.Stream.Category != task.Category {
-		return id, false, nil
+		return id, false
 	}
-	id, err = eventstore.ParseID(r.Stream.Key)
-	if err != nil {
-		return id, false, fmt.Errorf("a task's stream is named by its id: %w", err)
-	}
-	return id, true, nil
+	id, err := eventstore.ParseID(r.Stream.Key)
+	return id, err == nil
 }
 
 // fold applies events, in position order, to the states of their tasks. known
@@ -76,11 +73,12 @@ func fold(events []eventstore.Recorded, from eventstore.Position, known func(eve
 
 func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State, bool)) error {
 	if r.Stream.Category == scanner.Category {
-		return b.addScanner(r)
+		b.addScanner(r)
+		return nil
 	}
-	id, ok, err := taskOf(r)
-	if err != nil || !ok {
-		return err
+	id, ok := taskOf(r)
+	if !ok {
+		return nil
 	}
 	fact, err := task.Decode(r.Type, r.Data)
 	if err != nil {
@@ -123,13 +121,16 @@ func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State
 	return nil
 }
 
-func (b *batch) addScanner(r eventstore.Recorded) error {
+// addScanner takes what it can read and no more: presence is told as well as it
+// may be, no verdict reads it, and one program's slip in it must not stop the
+// reading of every task.
+func (b *batch) addScanner(r eventstore.Recorded) {
 	if r.Type != scanner.OnlineType && r.Type != scanner.OfflineType {
-		return &task.UnknownTypeError{Type: r.Type}
+		return
 	}
 	presence, err := scanner.Decode(r.Data)
-	if err != nil {
-		return err
+	if err != nil || presence.Type != r.Stream.Key {
+		return
 	}
 	row := scannerRow{Presence: presence, online: r.Type == scanner.OnlineType, first: r.Position, last: r.Position, firstAt: r.At, lastAt: r.At}
 	if old := b.scanners[row.Type]; old != nil {
@@ -140,7 +141,6 @@ func (b *batch) addScanner(r eventstore.Recorded) error {
 	}
 	b.scanners[row.Type] = &row
 	b.eventAt = r.At
-	return nil
 }
 
 // about returns the sub-task type and the attempt that a fact is about.

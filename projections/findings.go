@@ -37,10 +37,8 @@ const (
 	reportDamaged = "DAMAGED" // the blob is no report, or not the one the fact speaks of
 )
 
-// Limits of what one report may cost. The first is far above what report.Writer
-// makes; the others bound the rows held in memory.
+// Bounds of the rows held in memory; report.MaxBytes bounds the report itself.
 const (
-	maxReportBytes  = 64 << 20
 	maxFindingRows  = 5_000
 	maxFindingBytes = 4 << 20
 )
@@ -72,7 +70,7 @@ func (w *findingWriter) report(ctx context.Context, id eventstore.ID, t task.Sub
 	defer func() { _ = blob.Close() }() // only read
 
 	start, ordinal, flushed := len(w.rows.ordinal), 0, false
-	source := &digestReader{r: io.LimitReader(blob, maxReportBytes), hash: sha256.New()}
+	source := &digestReader{r: io.LimitReader(blob, report.MaxBytes), hash: sha256.New()}
 	_, err = report.Read(source, func(f report.Finding) error {
 		w.rows.add(id, t, ordinal, f)
 		w.bytes += findingWeight(f)

@@ -73,6 +73,28 @@ func TestEventsThatAreNobodysBusinessMoveTheCheckpoint(t *testing.T) {
 	reach(t, pool, at.Position)
 }
 
+// In a shared event store others have streams of these names too.
+func TestStrangersStreamsDoNotHaltTheReadModel(t *testing.T) {
+	log, pool := openLog(t), database(t)
+	start(t, NewRunner(log, pool, newMemoryBlobs(), Options{}))
+	var last eventstore.Position
+	for i, r := range []eventstore.Recorded{
+		{Stream: eventstore.StreamID{Category: "task", Key: "42"}, Event: eventstore.Event{Type: "TaskDone", Data: []byte("<done/>")}},
+		{Stream: eventstore.StreamID{Category: "scanner", Key: "flatbed"}, Event: eventstore.Event{Type: "PaperJammed", Data: []byte("{}")}},
+		{Stream: eventstore.StreamID{Category: "scanner", Key: "SQL"}, Event: eventstore.Event{Type: "ScannerOnline", Data: []byte(`{"type":7}`)}},
+		{Stream: eventstore.StreamID{Category: "scanner", Key: "SQL"}, Event: eventstore.Event{Type: "ScannerOnline", Data: []byte(`{"type":"EXCEL"}`)}},
+	} {
+		r.Event.ID, r.Metadata = eventstore.DeriveID(eventstore.ID{}, string(rune('a'+i))), []byte("{}")
+		at, err := log.Append(context.Background(), r.Stream, eventstore.Any(), r.Event)
+		require.NoError(t, err)
+		last = at.Position
+	}
+	reach(t, pool, last)
+	var known int
+	require.NoError(t, pool.QueryRow(context.Background(), `select count(*) from live.scanners`).Scan(&known))
+	require.Zero(t, known)
+}
+
 func TestKilledAnywhereNothingIsLostAndNothingDoubled(t *testing.T) {
 	log, pool, blobs := openLog(t), database(t), newMemoryBlobs()
 	rnd := rand.New(rand.NewPCG(11, 2))

@@ -80,9 +80,9 @@ func (w *writer) load(ctx context.Context, events []eventstore.Recorded) error {
 	var wanted []eventstore.ID
 	asked := make(map[eventstore.ID]bool)
 	for _, r := range events {
-		id, ok, err := taskOf(r)
-		if err != nil || !ok || asked[id] {
-			continue // fold reports the error in its turn
+		id, ok := taskOf(r)
+		if !ok || asked[id] {
+			continue
 		}
 		asked[id] = true
 		if _, have := w.known[id]; !have && r.Revision > 0 {
@@ -233,7 +233,7 @@ func (w *writer) halt(ctx context.Context, h *HaltedError) error {
 	}
 	if err != nil {
 		// Not with h in the chain: it is met again, and then written down.
-		return fmt.Errorf("write down that read model %s halted (%v): %w", Name, h, err)
+		return fmt.Errorf("write down that read model %s halted (%s): %w", Name, h.Error(), err)
 	}
 	return nil
 }

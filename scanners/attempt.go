@@ -17,9 +17,6 @@ import (
 	"github.com/factgate/factgate/internal/zippkg"
 )
 
-// maxReportBytes bounds a stored report; report.MaxFindings bounds what it holds.
-const maxReportBytes = 256 << 20
-
 // attempt is one try at one task.
 type attempt struct {
 	*runtime
@@ -47,7 +44,7 @@ func (a *attempt) run(ctx context.Context, state task.State) error {
 	if err != nil {
 		return fmt.Errorf("read the package: %w", err)
 	}
-	decision, err := guarded(func() (Decision, error) { return a.scanner.Decide(ctx, pkg) })
+	decision, err := guarded(ctx, func() (Decision, error) { return a.scanner.Decide(ctx, pkg) })
 	if err != nil {
 		return fmt.Errorf("decide: %w", causeOf(ctx, err))
 	}
@@ -101,14 +98,14 @@ func (a *attempt) scan(ctx context.Context, pkg *zippkg.Package) error {
 	}
 	done := make(chan stored, 1)
 	go func() {
-		info, err := a.Blobs.Put(ctx, in, maxReportBytes)
+		info, err := a.Blobs.Put(ctx, in, report.MaxBytes)
 		_ = in.CloseWithError(err) // a failed store must not leave the scanner writing into nothing
 		done <- stored{info, err}
 	}()
 	w := report.NewWriter(out, report.Header{
 		TaskID: a.taskID, Type: a.about.Type, Attempt: a.number, Scanner: a.about.Name + "/" + a.about.Version,
 	})
-	coverage, err := guarded(func() (task.Coverage, error) { return a.scanner.Scan(ctx, pkg, w) })
+	coverage, err := guarded(ctx, func() (task.Coverage, error) { return a.scanner.Scan(ctx, pkg, w) })
 	if err == nil {
 		err = w.Close()
 	}
@@ -175,14 +172,42 @@ func failing(errorCount int, rules []report.RuleCount) (en, zh string) {
 		fmt.Sprintf("%d 个错误：%s", errorCount, strings.Join(parts, "，"))
 }
 
-// guarded turns a panic of a scanner into an error of its attempt.
-func guarded[T any](f func() (T, error)) (v T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the scanner panicked: %v\n%s", p, debug.Stack())
-		}
+// lastWords is how long a scanner has to return after its ctx has ended.
+const lastWords = time.Second
+
+// guarded turns what a scanner must not do into an error of its attempt: to panic,
+// and to go on after ctx has ended. One that does not stop is left behind, lest it
+// keep a worker, and the process, for ever.
+func guarded[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		var a answer
+		defer func() {
+			if p := recover(); p != nil {
+				a.err = fmt.Errorf("the scanner panicked: %v\n%s", p, debug.Stack())
+			}
+			answered <- a
+		}()
+		a.v, a.err = f()
 	}()
-	return f()
+	select {
+	case a := <-answered:
+		return a.v, a.err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case a := <-answered:
+		return a.v, a.err
+	case <-timer.C:
+		var none T
+		return none, fmt.Errorf("%w, and the scanner did not stop", context.Cause(ctx))
+	}
 }
 
 // causeOf prefers why a context ended to the bare fact that it did.

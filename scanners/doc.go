@@ -17,8 +17,10 @@
 // The attempt is recorded before the scan, so a scan that kills its process is
 // counted and ends as a dead letter too. A delivery is acknowledged only after
 // its facts are durable; everything before may be done twice, and derived event
-// ids and attempts see to it that it is recorded once. A panic in a scanner is an
-// error of its attempt. One package's trouble does not delay another's: whoever
+// ids and attempts see to it that it is recorded once. Attempts are counted from
+// the fact that a delivery carries, so a retry on request has all of them, and a
+// delivery that comes back without having been tried has lost none. A panic in a
+// scanner is an error of its attempt, and so is one that does not stop in time. One package's trouble does not delay another's: whoever
 // backs off does not hold a worker.
 //
 // A scanner does not hear of a verdict and never waits for one: facts after the

@@ -58,9 +58,18 @@ func (o Options) withDefaults() Options {
 
 const (
 	maxBackoff = 30 * time.Second
-	// handOver is added to the scan time-out before the log gives a delivery to
-	// somebody else: by then the attempt has ended here.
+	rejoin     = 100 * time.Millisecond // before the first try to join again, then doubling
+	// handOver is added to the longest wait for a worker and the longest scan before
+	// the log gives a delivery to somebody else: by then the attempt has ended here.
 	handOver = time.Minute
+	// neverParked keeps the log from parking by itself: deliveries come back for
+	// reasons that are no fault of theirs (a lost connection, a stop, an event store
+	// that cannot be written to), and a task must not fall silent for that. Whoever
+	// is given up on gets a fact that says so, see handle.
+	neverParked = 1_000_000
+	// maxUnread is how often a task is tried whose stream the event store, though it
+	// answers, does not give: some minutes long.
+	maxUnread = 20
 )
 
 // Run makes s a participant until ctx ends. It joins again whenever the event
@@ -84,9 +93,9 @@ func Run(ctx context.Context, s Scanner, parts Parts, options Options) error {
 	}
 	r.Logger = parts.Logger.With("scanner", about.Type)
 	r.slots = make(chan struct{}, r.Workers)
+	r.since = time.Now()
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	r.present(ctx, scanner.OnlineType)
 	for trouble := 0; ctx.Err() == nil; trouble++ {
 		started := time.Now()
 		err := r.consume(ctx, work)
@@ -97,9 +106,11 @@ func Run(ctx context.Context, s Scanner, parts Parts, options Options) error {
 			trouble = 0
 		}
 		r.Logger.Warn("scanner lost its deliveries and joins again", "error", err)
-		_ = wait(ctx, r.delay(trouble))
+		_ = wait(ctx, delay(rejoin, trouble))
 	}
-	r.present(work, scanner.OfflineType)
+	if r.online {
+		r.present(work, scanner.OfflineType)
+	}
 	return nil
 }
 
@@ -111,11 +122,13 @@ type runtime struct {
 	me       task.Scanner
 	commands *commands.Commands
 	slots    chan struct{} // a token for each running scan
+	since    time.Time     // of this run: an instance may come and go under one name
+	online   bool          // that it came is recorded
 }
 
-// present records that this instance comes or goes. It is best effort: a verdict
-// never depends on it.
-func (r *runtime) present(ctx context.Context, fact string) {
+// present records that this instance comes or goes, and reports whether it did. It
+// is best effort: a verdict never depends on it.
+func (r *runtime) present(ctx context.Context, fact string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	data, err := json.Marshal(scanner.Presence{
@@ -123,11 +136,12 @@ func (r *runtime) present(ctx context.Context, fact string) {
 	})
 	if err == nil {
 		_, err = r.Log.Append(ctx, eventstore.StreamID{Category: scanner.Category, Key: r.about.Type}, eventstore.Any(),
-			eventstore.Event{ID: eventstore.DeriveID(eventstore.ID{}, fact+"/"+r.about.Type+"/"+r.me.Instance), Type: fact, Data: data, Metadata: []byte(`{}`)})
+			eventstore.Event{ID: eventstore.DeriveID(eventstore.ID{}, fmt.Sprint(fact, "/", r.about.Type, "/", r.me.Instance, "/", r.since.UnixNano())), Type: fact, Data: data, Metadata: []byte(`{}`)})
 	}
 	if err != nil {
 		r.Logger.Warn("presence not recorded", "fact", fact, "error", err)
 	}
+	return err == nil
 }
 
 // consume handles deliveries until the consumer dies or ctx ends; then it waits
@@ -137,7 +151,7 @@ func (r *runtime) consume(ctx, work context.Context) error {
 	err := r.Log.EnsureGroup(ctx, eventstore.Group{
 		Name:    group,
 		Filter:  eventstore.Filter{Types: []string{"MainTaskCreated", "SubTaskRetryRequested"}},
-		Timeout: r.ScanTimeout + handOver,
+		Timeout: 2*r.ScanTimeout + handOver, MaxRetries: neverParked,
 	})
 	if err != nil {
 		return err
@@ -148,8 +162,10 @@ func (r *runtime) consume(ctx, work context.Context) error {
 		return err
 	}
 	work, stop := context.WithCancel(work)
+	waiting, leave := context.WithCancel(ctx) // for a worker, or in a backoff
 	var running sync.WaitGroup
 	defer func() {
+		leave()
 		if ctx.Err() != nil { // a stop in good order: let running scans finish
 			timer := time.AfterFunc(r.Grace, stop)
 			running.Wait()
@@ -159,37 +175,40 @@ func (r *runtime) consume(ctx, work context.Context) error {
 		running.Wait()
 		_ = consumer.Close()
 	}()
+	if !r.online {
+		r.online = r.present(ctx, scanner.OnlineType)
+	}
 	r.Logger.Info("scanner is ready", "group", group, "instance", r.me.Instance)
 	for {
 		d, err := consumer.Next(ctx)
 		if err != nil {
 			return err
 		}
-		running.Go(func() { r.deliver(ctx, work, consumer, d) })
+		running.Go(func() { r.deliver(waiting, work, consumer, d) })
 	}
 }
 
-// deliver handles one delivery to its end: ack, retry or park. ctx is the
-// runtime's, work outlives it by the grace time.
-func (r *runtime) deliver(ctx, work context.Context, consumer eventstore.Consumer, d eventstore.Delivery) {
+// deliver handles one delivery to its end: ack, retry or park. waiting ends with
+// the consumer's life or a stop, which work outlives by the grace time.
+func (r *runtime) deliver(waiting, work context.Context, consumer eventstore.Consumer, d eventstore.Delivery) {
 	log := r.Logger.With("event", d.Event.ID, "stream", d.Event.Stream)
 	select {
 	case r.slots <- struct{}{}:
-	case <-ctx.Done():
+	case <-waiting.Done():
 		return // never begun: leaving the group gives it to another
 	}
 	end, err := r.handle(work, d)
 	<-r.slots
-	switch {
-	case end == endAck:
+	switch end {
+	case endAck:
 		err = consumer.Ack(d)
-	case end == endPark:
+	case endPark:
 		log.Error("delivery parked", "reason", err)
 		err = consumer.Park(d, text(err))
 	default:
-		delay := r.delay(d.Retries)
-		log.Warn("delivery will be repeated", "in", delay, "reason", err)
-		if wait(ctx, delay) != nil {
+		pause := delay(r.Backoff, d.Retries)
+		log.Warn("delivery will be repeated", "in", pause, "reason", err)
+		if wait(waiting, pause) != nil {
 			return // leaving the group gives it to another
 		}
 		err = consumer.Retry(d, text(err))
@@ -219,18 +238,23 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 		return endAck, nil
 	}
 	facts, err := r.commands.Load(ctx, taskID)
-	if err != nil {
+	switch {
+	case err == nil:
+	case domain.KindOf(err) == domain.Internal && ctx.Err() == nil && d.Retries >= maxUnread:
+		return endPark, err // no fact can say so: the stream that would hold it cannot be read
+	default:
 		return endRetry, err
 	}
 	state := task.Fold(facts)
 	mine, takesPart := state.SubTasks[r.about.Type]
+	before := attemptsBefore(facts, r.about.Type, fact.Revision)
 	_, declined := state.Declined[r.about.Type]
 	switch {
 	case state.Created == nil || state.Cancelled != nil, declined, takesPart && mine.State != task.StateRunning && !mine.RetryWanted:
 		return endAck, nil
-	case takesPart && mine.State == task.StateRunning && mine.Attempt >= r.MaxAttempts:
+	case takesPart && mine.State == task.StateRunning && mine.Attempt-before >= r.MaxAttempts:
 		// Its last owner never came to an end: a crash, again and again.
-		return r.giveUp(ctx, taskID, fact.ID, mine.Attempt, fmt.Errorf("%d attempts ended without a result", mine.Attempt))
+		return r.giveUp(ctx, taskID, fact.ID, mine.Attempt, fmt.Errorf("%d attempts ended without a result", mine.Attempt-before))
 	}
 	a := attempt{runtime: r, taskID: taskID, by: commands.Origin{Actor: "scanner " + r.about.Type, Causation: fact.ID}, delivery: deliveryName(d)}
 	err = a.run(ctx, state)
@@ -240,10 +264,23 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 	case domain.RuleOf(err) == "attempt.stale":
 		r.Logger.Warn("another instance has taken over", "task", taskID, "error", err)
 		return endAck, nil
-	case domain.KindOf(err) == domain.Unavailable, ctx.Err() != nil, d.Retries+1 < r.MaxAttempts && a.number < r.MaxAttempts:
+	case domain.KindOf(err) == domain.Unavailable, ctx.Err() != nil:
+		return endRetry, err
+	case a.number > 0 && a.number-before < r.MaxAttempts, a.number == 0 && d.Retries+1 < r.MaxAttempts:
 		return endRetry, err
 	}
 	return r.giveUp(ctx, taskID, fact.ID, a.number, err)
+}
+
+// attemptsBefore is the newest attempt before the fact that is being handled: that
+// one may lead to as many as any other.
+func attemptsBefore(facts []task.Recorded, subTaskType string, revision uint64) (newest int) {
+	for _, r := range facts {
+		if f, ok := r.Fact.(task.SubTaskStarted); ok && r.Revision < revision && f.Type == subTaskType {
+			newest = max(newest, f.Attempt)
+		}
+	}
+	return newest
 }
 
 // deliveryName tells deliveries of the same event apart, and is the same when one
@@ -270,7 +307,10 @@ func (r *runtime) giveUp(ctx context.Context, taskID, cause string, number int, 
 		TaskID: taskID, Type: r.about.Type, Attempt: number, Kind: task.Error, Parked: true,
 		Reason: reason, ReasonZH: "扫描无法完成：" + text(why),
 	})
-	if err != nil && domain.KindOf(err) != domain.Refused {
+	switch {
+	case domain.KindOf(err) == domain.Refused:
+		return endAck, nil // somebody else has taken over or ended it: there is no dead letter
+	case err != nil:
 		return endRetry, err
 	}
 	return endPark, why
@@ -285,10 +325,11 @@ func text(err error) string {
 	return string(s[:min(len(s), 500)])
 }
 
-func (r *runtime) delay(n int) time.Duration {
+// delay doubles with n, from first to maxBackoff.
+func delay(first time.Duration, n int) time.Duration {
 	d := maxBackoff
 	if n < 16 {
-		d = min(maxBackoff, r.Backoff<<n)
+		d = min(maxBackoff, first<<n)
 	}
 	return d/2 + rand.N(d/2+1)
 }

@@ -42,11 +42,14 @@ type config struct {
 }
 
 // app is a whole Factgate in one process. What it opened, it closes in reverse
-// order: first nothing new comes in, then the roles end, then the stores.
+// order: first nothing new comes in, then all roles end, then the stores.
 type app struct {
 	url     string // http://HOST:PORT
 	closers []func(context.Context) error
 	failed  chan error // why the app cannot go on; at most one is read
+
+	roles   context.Context // ends when the roles shall end
+	running sync.WaitGroup  // the roles
 }
 
 // start opens everything and returns when uploads are taken.
@@ -57,7 +60,7 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 			_ = a.stop()
 		}
 	}()
-	listener, err := net.Listen("tcp", c.listen)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.listen)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", c.listen, err)
 	}
@@ -116,6 +119,13 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 	}
 	a.closing(func(context.Context) error { db.Close(); return nil })
 
+	var endRoles context.CancelFunc
+	a.roles, endRoles = context.WithCancel(context.WithoutCancel(ctx))
+	a.closing(func(context.Context) error {
+		endRoles()
+		a.running.Wait()
+		return nil
+	})
 	projector := projections.NewRunner(log, db, blobReader{blobs}, projections.Options{Logger: c.logger})
 	a.role(func(ctx context.Context) error {
 		if err := projector.Run(ctx); err != nil {
@@ -163,17 +173,10 @@ func (a *app) closing(f func(context.Context) error) { a.closers = append(a.clos
 
 // role runs f until the app stops.
 func (a *app) role(f func(context.Context) error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := f(ctx); err != nil && ctx.Err() == nil {
+	a.running.Go(func() {
+		if err := f(a.roles); err != nil && a.roles.Err() == nil {
 			a.failed <- err
 		}
-	})
-	a.closing(func(context.Context) error {
-		cancel()
-		running.Wait()
-		return nil
 	})
 }
 

@@ -58,7 +58,7 @@ Exit codes:
 	cmd.Flags().StringVar(&k.pkg.key, "idempotency-key", "", "the same key gives the same task (default: a new one)")
 	cmd.Flags().DurationVar(&k.timeout, "timeout", 15*time.Minute, "how long to wait for the verdict")
 	cmd.Flags().BoolVar(&k.verbose, "verbose", false, "without --server: show the log of the embedded server")
-	k.timeFlags(cmd, 0, 2*time.Second)
+	k.timeFlags(cmd, 2*time.Second, "2s")
 	return cmd
 }
 
@@ -128,9 +128,6 @@ func (k *check) run(ctx context.Context) (err error) {
 
 // embed starts a Factgate in a temporary folder.
 func (k *check) embed(ctx context.Context) (stop func() error, err error) {
-	if err := k.checkTimes(); err != nil {
-		return nil, err
-	}
 	if k.data, err = os.MkdirTemp("", "factgate-check-"); err != nil {
 		return nil, err
 	}

@@ -135,10 +135,10 @@ func TestCheckAnswersEveryExampleAsPromised(t *testing.T) {
 			want, err := examples.Expected(name)
 			require.NoError(t, err)
 			got := run(t, "check", paths[name], "--server", s.url, "--json")
-			require.Equal(t, codes[string(want.Status)], got.code, "%s\n%s", got.out, got.errors)
+			require.Equal(t, codes[want.Status], got.code, "%s\n%s", got.out, got.errors)
 			var r result
 			require.NoError(t, json.Unmarshal([]byte(got.out), &r))
-			require.Equal(t, string(want.Status), r.Status)
+			require.Equal(t, want.Status, r.Status)
 			require.NotEmpty(t, r.Because)
 			require.Empty(t, r.Silent)
 			outcomes := map[string]string{}
@@ -155,7 +155,7 @@ func TestCheckAnswersEveryExampleAsPromised(t *testing.T) {
 				}
 			}
 			for name, outcome := range want.Types {
-				require.EqualValues(t, outcome.Result, outcomes[name])
+				require.Equal(t, outcome.Result, outcomes[name])
 				found := map[string]int{}
 				for _, f := range r.Findings {
 					if f.Type == name && !f.Suppressed {
@@ -215,7 +215,7 @@ func TestWhatIsNotAVerdictHasItsOwnExitCode(t *testing.T) {
 		"bad URL":        {[]string{"check", notZip, "--server", "localhost"}, 5, "is not a URL such as"},
 		"bad flag":       {[]string{"check", "--nope"}, 5, "--nope"},
 		"bad language":   {[]string{"check", notZip, "--lang", "fr"}, 5, "use zh or en"},
-		"unknown task":   {[]string{"history", "018f4e2a-0000-7000-8000-000000000001", "--server", s.url}, 5, "there is no task"},
+		"unknown task":   {[]string{"history", "018f4e2a-0000-7000-8000-000000000001", "--server", s.url}, 5, "there is no such task"},
 		"not a task id":  {[]string{"history", "x", "--server", s.url}, 5, "UUID"},
 		"address in use": {[]string{"run", "--data", t.TempDir(), "--listen", strings.TrimPrefix(s.url, "http://")}, 5, "choose another address"},
 	} {

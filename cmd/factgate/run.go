@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -31,9 +32,6 @@ With --eventstore and --database it uses servers of yours instead.`,
 				level = slog.LevelDebug
 			}
 			c.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-			if err := c.checkTimes(); err != nil {
-				return err
-			}
 			a, err := start(cmd.Context(), c)
 			if err != nil {
 				return err
@@ -55,18 +53,28 @@ With --eventstore and --database it uses servers of yours instead.`,
 	cmd.Flags().StringVar(&c.eventstore, "eventstore", "", "esdb:// connection string (default: the embedded node)")
 	cmd.Flags().StringVar(&c.database, "database", "", "postgres:// URL (default: a private PostgreSQL in the data folder)")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log details")
-	c.timeFlags(cmd, 0, 0)
+	c.timeFlags(cmd, 0, "the rule set's, 10s")
 	return cmd
 }
 
-func (c *config) timeFlags(cmd *cobra.Command, window, quiet time.Duration) {
-	cmd.Flags().DurationVar(&c.window, "window", window, "how long a task waits for its scanners at most (default: the rule set's, 10m)")
-	cmd.Flags().DurationVar(&c.quiet, "quiet", quiet, "a window closes early when nothing is unfinished and no fact came for this long (default: the rule set's, 10s)")
+// timeFlags adds --window and --quiet; usual says what holds without the latter.
+func (c *config) timeFlags(cmd *cobra.Command, quiet time.Duration, usual string) {
+	c.quiet = quiet
+	cmd.Flags().Var((*duration)(&c.window), "window", "how long a task waits for its scanners at most (default: the rule set's, 10m)")
+	cmd.Flags().Var((*duration)(&c.quiet), "quiet", "a window closes early when nothing is unfinished and no fact came for this long (default: "+usual+")")
 }
 
-func (c *config) checkTimes() error {
-	if c.window < 0 || c.quiet < 0 {
-		return fmt.Errorf("--window and --quiet must be positive durations such as 10m and 10s")
+// duration is a flag whose default is told in its own words.
+type duration time.Duration
+
+func (d *duration) Set(s string) error {
+	v, err := time.ParseDuration(s)
+	if err == nil && v <= 0 {
+		err = errors.New("it must be positive, such as 10s")
 	}
-	return nil
+	*d = duration(v)
+	return err
 }
+
+func (d *duration) String() string { return "" }
+func (d *duration) Type() string   { return "duration" }

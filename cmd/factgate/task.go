@@ -133,35 +133,26 @@ type factView struct {
 const historyPage = 200
 
 const historyQuery = `query History($id: ID!, $first: Int!, $after: Int) {
-  task(id: $id) {
-    history(first: $first, afterRevision: $after) { revision id type position recordedAt late data }
-  }
+  history(task: $id, first: $first, afterRevision: $after) { revision id type position recordedAt late data }
 }`
 
-// history asks for all facts of a task in revision order; found is false if
-// there is no such task.
-func (c *client) history(ctx context.Context, id string, each func(factView) error) (found bool, err error) {
+// history asks for all facts of a task in revision order.
+func (c *client) history(ctx context.Context, id string, each func(factView) error) error {
 	var after *int
 	for {
-		var got struct {
-			Task *struct{ History []factView }
-		}
+		var got struct{ History []factView }
 		if err := c.query(ctx, historyQuery, map[string]any{"id": id, "first": historyPage, "after": after}, &got); err != nil {
-			return found, err
+			return err
 		}
-		if got.Task == nil {
-			return found, nil
-		}
-		found = true
-		for _, f := range got.Task.History {
+		for _, f := range got.History {
 			if err := each(f); err != nil {
-				return true, err
+				return err
 			}
 		}
-		n := len(got.Task.History)
-		if n < historyPage {
-			return true, nil
+		n := len(got.History)
+		if n == 0 {
+			return nil // a page may be short of what was asked; only an empty one is the end
 		}
-		after = &got.Task.History[n-1].Revision
+		after = &got.History[n-1].Revision
 	}
 }

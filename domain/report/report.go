@@ -92,6 +92,7 @@ type Header struct {
 // report holds the first MaxFindings, all errors among them as far as they fit.
 const (
 	MaxFindings  = 10_000
+	MaxBytes     = 64 << 20 // of the whole; a scanner that writes more has failed
 	maxLineBytes = 64 << 10
 )
 

@@ -137,6 +137,8 @@ func (w *window) take(r task.Recorded) {
 	case task.SubTaskDeclined, task.SubTaskStarted, task.SubTaskCompleted, task.SubTaskFailed, task.SubTaskRetryRequested:
 		w.heard = w.clock
 		w.evidence = append(w.evidence, r.ID)
+	case task.Unreadable:
+		w.evidence = append(w.evidence, r.ID)
 	}
 	w.state = task.Evolve(w.state, r)
 }
@@ -151,6 +153,13 @@ func (w *window) unfinished() bool {
 }
 
 func unfinished(t task.SubTask) bool { return t.State == task.StateRunning || t.RetryWanted }
+
+// passed is strict, whoever wrote the fact: a result that nobody knows and a check
+// that read nothing of what it should have read are no success.
+func passed(t task.SubTask) bool {
+	blind := t.Coverage != nil && t.Coverage.Eligible > 0 && t.Coverage.Seen <= 0
+	return t.State == task.StateCompleted && (t.Result == task.Pass || t.Result == task.PassWithWarnings) && !blind
+}
 
 func (w *window) settles() time.Time { return w.heard.Add(w.state.Created.Window.Quiet.D()) }
 
@@ -176,9 +185,9 @@ func (rs *RuleSet) judge(w window, cause task.Cause) task.Verdict {
 		switch {
 		case unfinished(t):
 			v.Unfinished = append(v.Unfinished, name)
-		case t.State == task.StateCompleted:
+		case passed(t):
 			v.Succeeded = append(v.Succeeded, name)
-		case t.Kind == task.Check:
+		case t.State == task.StateFailed && t.Kind == task.Check:
 			v.Failed = append(v.Failed, name)
 		default:
 			v.Errored = append(v.Errored, name)
@@ -195,6 +204,15 @@ func (rs *RuleSet) judge(w window, cause task.Cause) task.Verdict {
 		ObservedTypes: v.Observed, SucceededTypes: v.Succeeded, FailedTypes: v.Failed,
 		ErroredTypes: v.Errored, UnfinishedTypes: v.Unfinished, DeclinedTypes: v.Declined,
 		Warnings: warnings, Expired: cause == task.Deadline,
+	}
+	if n := w.state.Unreadable; n > 0 {
+		// What nobody can read may be bad news; it is never taken for good.
+		v.Status, v.Rule = task.Failed, task.Rule{ID: "unreadable"}
+		v.Because = report.Text{
+			En: fmt.Sprintf("facts of this task that this version of Factgate cannot read: %d; its history shows them", n),
+			Zh: fmt.Sprintf("该任务有 %d 条事实无法被当前版本的 Factgate 读取，详见其历史", n),
+		}
+		return v
 	}
 	for _, r := range rs.rules {
 		holds, err := expr.Run(r.program, env)

@@ -106,6 +106,31 @@ func TestWithoutAWindowThereIsNoVerdict(t *testing.T) {
 	require.Equal(t, rules.NoWindow{}, rules.Evaluate(rules.Default(), stream(opened(), at(1, task.MainTaskCancelled{})), longAfter))
 }
 
+func TestWhatCannotBeReadIsNeverTakenForGood(t *testing.T) {
+	strange := task.Read("SubTaskPaused", nil)
+	facts := stream(opened(), at(1, start("SQL", 1)), at(2, pass("SQL")), at(3, strange))
+	got := rules.Evaluate(rules.Default(), facts, longAfter).(rules.Closed)
+	require.Equal(t, task.Failed, got.Verdict.Status)
+	require.Equal(t, "unreadable", got.Verdict.Rule.ID)
+	require.Contains(t, got.Verdict.Evidence, facts[3].ID)
+	require.Equal(t, seconds(12), got.At, "it says nothing that keeps a window open")
+	require.Equal(t, []string{"SQL"}, got.Verdict.Succeeded)
+	late := stream(opened(), at(1, start("SQL", 1)), at(2, pass("SQL")), at(13, strange))
+	require.Equal(t, task.Success, rules.Evaluate(rules.Default(), late, longAfter).(rules.Closed).Verdict.Status)
+}
+
+func TestOnlyAPassIsASuccess(t *testing.T) {
+	for name, end := range map[string]task.SubTaskCompleted{
+		"a result that nobody knows": {Type: "SQL", Attempt: 1, Result: "FAIL"},
+		"no result":                  {Type: "SQL", Attempt: 1},
+		"nothing was read":           {Type: "SQL", Attempt: 1, Result: task.Pass, Coverage: task.Coverage{Eligible: 10}},
+	} {
+		got := rules.Evaluate(rules.Default(), stream(opened(), at(1, start("SQL", 1)), at(2, end)), longAfter).(rules.Closed)
+		require.Equal(t, task.Failed, got.Verdict.Status, name)
+		require.Equal(t, []string{"SQL"}, got.Verdict.Errored, name)
+	}
+}
+
 func TestTheDeadlineHoldsWhileFactsKeepComing(t *testing.T) {
 	facts := []task.Recorded{at(0, created(20*time.Second, 10*time.Second))}
 	for i := range 10 {

@@ -59,7 +59,7 @@ func Types() []string {
 
 // TypeName returns the stored type name of a fact.
 func TypeName(f Fact) string {
-	switch f.(type) {
+	switch f := f.(type) {
 	case ZipUploaded:
 		return "ZipUploaded"
 	case MainTaskCreated:
@@ -80,6 +80,8 @@ func TypeName(f Fact) string {
 		return "MainTaskConverged"
 	case MainTaskCancelled:
 		return "MainTaskCancelled"
+	case Unreadable:
+		return f.Type
 	}
 	panic(fmt.Sprintf("task: %T is not a fact", f)) // unreachable: Fact is sealed
 }
@@ -109,9 +111,22 @@ func Decode(typeName string, data []byte) (Fact, error) {
 	return f, nil
 }
 
+// Read is Decode for whoever has to go on whatever stands in a stream: what
+// cannot be decoded comes as an Unreadable.
+func Read(typeName string, data []byte) Fact {
+	f, err := Decode(typeName, data)
+	if err != nil {
+		return Unreadable{Type: typeName, Err: err}
+	}
+	return f
+}
+
 // Encode writes a fact as it is stored.
 func Encode(f Fact) (typeName string, data []byte, err error) {
 	typeName = TypeName(f)
+	if u, ok := f.(Unreadable); ok {
+		return "", nil, fmt.Errorf("encode %s: an unreadable fact is not ours to write: %w", typeName, u.Err)
+	}
 	if data, err = json.Marshal(f); err != nil {
 		return "", nil, fmt.Errorf("encode %s: %w", typeName, err)
 	}
@@ -151,6 +166,9 @@ func (f MainTaskConverged) Key() string { return "MainTaskConverged/" + strconv.
 
 // Key implements Fact.
 func (f MainTaskCancelled) Key() string { return "MainTaskCancelled" }
+
+// Key implements Fact. Nobody writes it, so nothing derives from it.
+func (f Unreadable) Key() string { return "Unreadable/" + f.Type }
 
 func join(name, subTaskType string, n int) string {
 	return strings.Join([]string{name, subTaskType, strconv.Itoa(n)}, "/")

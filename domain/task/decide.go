@@ -181,13 +181,14 @@ func (c Converge) decide(s State) ([]Fact, error) {
 	if s.Created == nil {
 		return nil, unknown()
 	}
-	if s.Closed != nil || s.Cancelled != nil {
+	if s.Verdict != nil || s.Cancelled != nil {
 		return nil, nil
 	}
-	return []Fact{
-		WindowClosed{TaskID: s.TaskID, Cause: c.Cause, ClosedAt: c.ClosedAt},
-		MainTaskConverged{TaskID: s.TaskID, Revision: 1, Verdict: c.Verdict},
-	}, nil
+	converged := MainTaskConverged{TaskID: s.TaskID, Revision: 1, Verdict: c.Verdict}
+	if s.Closed != nil { // by a stranger: we never write it without a verdict
+		return []Fact{converged}, nil
+	}
+	return []Fact{WindowClosed{TaskID: s.TaskID, Cause: c.Cause, ClosedAt: c.ClosedAt}, converged}, nil
 }
 
 // Cancel withdraws the task while it has no verdict.

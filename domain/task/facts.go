@@ -238,6 +238,15 @@ type MainTaskCancelled struct {
 	Reason string `json:"reason"`
 }
 
+// Unreadable stands for an event in a task's stream that this version cannot
+// decode: a newer version or a stranger wrote it. It is never written. It keeps
+// its place in history and, as nobody here knows what it says, the task from
+// every verdict but FAILED; it keeps no task from its end.
+type Unreadable struct {
+	Type string
+	Err  error // of Decode
+}
+
 func (ZipUploaded) fact()           {}
 func (MainTaskCreated) fact()       {}
 func (SubTaskDeclined) fact()       {}
@@ -248,3 +257,4 @@ func (SubTaskRetryRequested) fact() {}
 func (WindowClosed) fact()          {}
 func (MainTaskConverged) fact()     {}
 func (MainTaskCancelled) fact()     {}
+func (Unreadable) fact()            {}

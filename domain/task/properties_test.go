@@ -173,6 +173,20 @@ func TestUnknownFactsAreNeverSkippedInSilence(t *testing.T) {
 	require.Equal(t, "SubTaskPaused", unknown.Type)
 }
 
+func TestUnreadableFactsKeepTheirPlaceAndNothingElse(t *testing.T) {
+	fact := task.Read("SubTaskPaused", []byte(`{}`))
+	require.Equal(t, "SubTaskPaused", task.TypeName(fact))
+	want := task.Fold(record(nil, zip, created, started(1, us)))
+	got := task.Fold(record(nil, zip, created, started(1, us), fact))
+	require.Equal(t, 1, got.Unreadable)
+	want.Facts, want.LastEventAt, want.Unreadable = got.Facts, got.LastEventAt, got.Unreadable
+	require.Equal(t, want, got)
+	_, _, err := task.Encode(fact)
+	require.Error(t, err)
+	require.IsType(t, task.Unreadable{}, task.Read("SubTaskStarted", []byte(`{"attempt":"one"}`)))
+	require.Equal(t, started(1, us).Type, task.Read("SubTaskStarted", []byte(`{"subTaskType":"SQL"}`)).(task.SubTaskStarted).Type)
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, name := range task.Types() {
 		f.Add(name, []byte(`{"taskId":"x","attempt":1,"window":{"quiet":"10s"},"coverage":{"degraded":[{}]}}`))

@@ -196,6 +196,7 @@ func TestConverge(t *testing.T) {
 	given(t, zip, created).when(converge).then(closed, converged)
 	given(t, zip).when(converge).thenRefused(domain.NotFound, "task.unknown")
 	given(t, zip, created, withdrawn).when(converge).thenSilence()
+	given(t, zip, created, closed).when(converge).then(converged) // a stranger closed it and left it without a verdict
 }
 
 func TestCancel(t *testing.T) {

@@ -32,6 +32,8 @@ type State struct {
 	Facts uint64 `json:"facts,omitempty"`
 	// Late counts the participation facts that came after the window closed.
 	Late int `json:"late,omitempty"`
+	// Unreadable counts the facts that this version cannot decode.
+	Unreadable int `json:"unreadable,omitempty"`
 }
 
 // SubTask is one scanner's work on the task, as its newest attempt left it.
@@ -180,6 +182,8 @@ func Evolve(s State, r Recorded) State {
 		if s.Cancelled == nil {
 			s.Cancelled = &f
 		}
+	case Unreadable:
+		s.Unreadable++
 	}
 	return s
 }

@@ -34,6 +34,7 @@ func TestOffendersAreNamed(t *testing.T) {
 	write("queries/cmd.go", module+"/cmd/factgate")
 	write("queries/similar.go", module+"/domainx")
 	write("homeless/x.go", "time")
+	write("scanners/new/x.go", "time")
 	write("domain/task/x_test.go", "github.com/jackc/pgx/v5")
 	write("cmd/factgate/main.go", module+"/scanners/sql")
 
@@ -45,6 +46,6 @@ func TestOffendersAreNamed(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{
 		"domain/task/pgx.go", "domain/task/store.go", "scanners/sql/other.go", "eventstore/node/commands.go",
-		"queries/cmd.go", "queries/similar.go", "homeless/x.go",
+		"queries/cmd.go", "queries/similar.go", "homeless/x.go", "scanners/new/x.go",
 	}, files)
 }

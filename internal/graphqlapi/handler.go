@@ -46,6 +46,9 @@ const (
 	maxDepth = 16
 	// maxEntries bounds the entries of all pages of one request together.
 	maxEntries = 50_000
+	// historyCost is what a page of history costs besides its entries: it reads a
+	// stream of its own.
+	historyCost = 100
 )
 
 // Options of the handler.

@@ -326,3 +326,18 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// History is the stream's own: it needs no database at all.
+func TestHistoryNeedsNoReadModel(t *testing.T) {
+	w := newWorld(t)
+	id := newTask()
+	w.tell(id, uploaded(id, "p"), opened(id))
+	h, err := graphqlapi.NewHandler(queries.New(nil, w.log), nil, graphqlapi.Options{})
+	require.NoError(t, err)
+	status, a := post(t, h, `query($id: ID!) { history(task: $id) { type revision data } }`, map[string]any{"id": id.String()})
+	require.Equal(t, http.StatusOK, status)
+	require.Empty(t, a.Errors)
+	require.Len(t, a.Data["history"], 2)
+	_, a = post(t, h, `query($id: ID!) { history(task: $id) { type } }`, map[string]any{"id": newTask().String()})
+	require.Equal(t, "task.unknown", a.Errors[0].Extensions["code"])
+}

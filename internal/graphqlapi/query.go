@@ -74,6 +74,18 @@ func (q *query) Task(ctx context.Context, args taskArgs) (*taskResolver, error) 
 	return newTasks(q.queries, []queries.Task{*t}, with)[0], nil
 }
 
+// History needs no read model: it is there while Postgres is away.
+func (q *query) History(ctx context.Context, args struct {
+	Task graphql.ID
+	historyArgs
+}) ([]*factResolver, error) {
+	id, err := queries.ParseTaskID(string(args.Task))
+	if err != nil {
+		return nil, err
+	}
+	return history(ctx, q.queries, id, args.historyArgs)
+}
+
 func (q *query) ReadModel(ctx context.Context) (*readModelResolver, error) {
 	m, err := q.queries.ReadModel(ctx)
 	if err != nil {

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/graph-gophers/graphql-go"
+
+	"github.com/factgate/factgate/domain/task"
 )
 
 // Long is the schema's scalar Long. It only goes out.
@@ -48,7 +51,7 @@ func small[N int | int64 | uint64](n N) int32 {
 	if n > math.MaxInt32 {
 		return math.MaxInt32
 	}
-	return int32(n)
+	return int32(max(n, 0)) // nothing that is counted here is below nothing
 }
 
 // known is null for 0, which stands for unknown.
@@ -66,6 +69,24 @@ func given(s string) *string {
 		return nil
 	}
 	return &s
+}
+
+// oneOf is null for what is not among the words of the schema: a stream holds what
+// its writers wrote.
+func oneOf[S ~string](s *S, words ...S) *string {
+	if s == nil || !slices.Contains(words, *s) {
+		return nil
+	}
+	return given(string(*s))
+}
+
+// status of a verdict; one that this version does not know is not taken for good.
+func status(s task.Status) string {
+	switch s {
+	case task.Success, task.PartialSuccess:
+		return string(s)
+	}
+	return string(task.Failed)
 }
 
 // list is never null.

@@ -23,17 +23,11 @@ func (r *subTaskResolver) RetryWanted() bool         { return r.s.RetryWanted }
 func (r *subTaskResolver) Late() bool                { return r.s.Late }
 
 func (r *subTaskResolver) Result() *string {
-	if r.s.Result == nil {
-		return nil
-	}
-	return given(string(*r.s.Result))
+	return oneOf(r.s.Result, task.Pass, task.PassWithWarnings)
 }
 
 func (r *subTaskResolver) Kind() *string {
-	if r.s.Kind == nil {
-		return nil
-	}
-	return given(string(*r.s.Kind))
+	return oneOf(r.s.Kind, task.Check, task.Error)
 }
 
 func (r *subTaskResolver) Reason() *textResolver {

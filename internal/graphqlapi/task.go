@@ -124,14 +124,11 @@ func (r *taskResolver) Status() *string {
 	if r.t.Status == nil {
 		return nil
 	}
-	return given(string(*r.t.Status))
+	return given(status(*r.t.Status))
 }
 
 func (r *taskResolver) ClosedCause() *string {
-	if r.t.ClosedCause == nil {
-		return nil
-	}
-	return given(string(*r.t.ClosedCause))
+	return oneOf(r.t.ClosedCause, task.Settled, task.Deadline)
 }
 
 func (r *taskResolver) SubTasks() ([]*subTaskResolver, error) {
@@ -194,14 +191,18 @@ type historyArgs struct {
 }
 
 func (r *taskResolver) History(ctx context.Context, args historyArgs) ([]*factResolver, error) {
-	if err := ledgerOf(ctx).spend(max(0, int(args.First))); err != nil {
+	return history(ctx, r.page.queries, r.t.ID, args)
+}
+
+func history(ctx context.Context, q *queries.Queries, id queries.TaskID, args historyArgs) ([]*factResolver, error) {
+	if err := ledgerOf(ctx).spend(historyCost + max(0, int(args.First))); err != nil {
 		return nil, err
 	}
 	after := int64(-1)
 	if args.AfterRevision != nil {
 		after = int64(*args.AfterRevision)
 	}
-	facts, err := r.page.queries.History(ctx, r.t.ID, size(args.First), after)
+	facts, err := q.History(ctx, id, size(args.First), after)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +226,7 @@ func (r *factResolver) Data() JSON               { return JSON(r.f.Data) }
 type verdictResolver struct{ v task.MainTaskConverged }
 
 func (r *verdictResolver) Revision() int32         { return small(r.v.Revision) }
-func (r *verdictResolver) Status() string          { return string(r.v.Status) }
+func (r *verdictResolver) Status() string          { return status(r.v.Status) }
 func (r *verdictResolver) Rule() *ruleResolver     { return &ruleResolver{r.v.Rule} }
 func (r *verdictResolver) Because() *textResolver  { return &textResolver{r.v.Because} }
 func (r *verdictResolver) RuleSet() *ruleSet       { return &ruleSet{r.v.RuleSet} }

@@ -34,8 +34,11 @@ type Parts struct {
 	Commands *commands.Commands
 	Blobs    blob.Store
 	Limits   zippkg.Limits // zero values are the defaults
-	GraphQL  http.Handler  // serves /graphql
-	Console  http.Handler  // serves /graphiql and its assets
+	// Patience is how long a client may send nothing of its request's body; 0 means
+	// a minute. An upload that moves on takes as long as it takes.
+	Patience time.Duration
+	GraphQL  http.Handler // serves /graphql
+	Console  http.Handler // serves /graphiql and its assets
 	// Ready says why the API cannot take uploads now; nil means it can.
 	Ready  func(context.Context) error
 	Logger *slog.Logger
@@ -45,6 +48,9 @@ type Parts struct {
 // browsers are refused.
 func New(p Parts) http.Handler {
 	a := &api{p}
+	if a.Patience <= 0 {
+		a.Patience = time.Minute
+	}
 	r := chi.NewRouter()
 	r.Use(middleware.Recoverer)
 	r.Post("/api/uploads", a.upload)
@@ -52,15 +58,24 @@ func New(p Parts) http.Handler {
 	r.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	r.Get("/readyz", a.ready)
 	r.Handle("/graphql", p.GraphQL)
-	r.Handle("/graphiql", p.Console)
-	r.Handle("/graphiql/*", p.Console)
-	r.Handle("/assets/*", p.Console)
+	page := r.With(middleware.Compress(5))
+	page.Handle("/graphiql", p.Console)
+	page.Handle("/assets/*", p.Console)
 	r.Get("/", http.RedirectHandler("/graphiql", http.StatusFound).ServeHTTP)
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, &domain.Error{Kind: domain.NotFound, Rule: "http.not_found",
 			Msg: "there is nothing here; see /graphiql, POST /api/uploads", MsgZH: "此处没有内容；请访问 /graphiql 或 POST /api/uploads"})
 	})
-	return http.NewCrossOriginProtection().Handler(r)
+	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		a.refuse(w, r, &domain.Error{Kind: domain.Invalid, Rule: "http.method",
+			Msg: r.Method + " is not possible here", MsgZH: "此处不支持 " + r.Method})
+	})
+	sameOrigin := http.NewCrossOriginProtection()
+	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.refuse(w, r, &domain.Error{Kind: domain.Refused, Rule: "http.cross_origin",
+			Msg: "a page of another origin must not write here", MsgZH: "不接受来自其他站点页面的写请求"})
+	}))
+	return a.steady(sameOrigin.Handler(r))
 }
 
 type api struct{ Parts }
@@ -85,6 +100,7 @@ var (
 	}
 	statusOfRule = map[string]int{
 		"zip.too_large": http.StatusRequestEntityTooLarge, "upload.content_type": http.StatusUnsupportedMediaType,
+		"http.method": http.StatusMethodNotAllowed, "http.cross_origin": http.StatusForbidden,
 	}
 )
 
@@ -95,7 +111,8 @@ type refusal struct {
 	} `json:"refused"`
 }
 
-// refuse answers with an error, and logs those that are ours.
+// refuse answers with an error, and logs those that are ours: not what failed
+// because the client went away.
 func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e := &domain.Error{Kind: domain.Internal, Rule: "internal", Msg: "internal error; the server's log says more", MsgZH: "内部错误，详见服务器日志"}
 	known := errors.As(err, &e)
@@ -103,7 +120,7 @@ func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if s, ok := statusOfRule[e.Rule]; ok {
 		status = s
 	}
-	if status >= 500 || !known {
+	if (status >= 500 || !known) && r.Context().Err() == nil {
 		a.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	var body refusal

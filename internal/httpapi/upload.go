@@ -12,6 +12,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
@@ -188,7 +189,7 @@ func (a *api) parts(r *http.Request, form *multipart.Reader, fields map[string]s
 }
 
 func checkField(name, value string) error {
-	printable := utf8.ValidString(value) && !strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c == 0x7f })
+	printable := utf8.ValidString(value) && !strings.ContainsFunc(value, func(c rune) bool { return unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) })
 	if len(value) > maxField || !printable {
 		return &domain.Error{Kind: domain.Invalid, Rule: "upload.field",
 			Msg:   fmt.Sprintf("%s must be at most %d bytes of printable UTF-8", name, maxField),
@@ -212,8 +213,7 @@ func (a *api) store(r *http.Request, body io.Reader) (blob.Info, error) {
 	case r.Context().Err() != nil:
 		return info, a.broken(err)
 	default:
-		return info, &domain.Error{Kind: domain.Unavailable, Rule: "blobs.unavailable",
-			Msg: "the package could not be stored; try again in a moment", MsgZH: "包暂时无法保存，请稍后重试", Err: err}
+		return info, unavailable("the package could not be stored; try again in a moment", "包暂时无法保存，请稍后重试", err)
 	}
 }
 
@@ -232,12 +232,19 @@ func tooLarge(limit int64) error {
 		MsgZH: fmt.Sprintf("包超过 %d MiB 的上限；请拆分，或请管理员提高上限", limit>>20)}
 }
 
+func unreadable(err error) error {
+	return unavailable("the package could not be read back; try again in a moment", "包暂时无法读取，请稍后重试", err)
+}
+
+func unavailable(en, zh string, err error) error {
+	return &domain.Error{Kind: domain.Unavailable, Rule: "blobs.unavailable", Msg: en, MsgZH: zh, Err: err}
+}
+
 // inspect refuses what no scanner could read: the stored blob must open as a zip.
 func (a *api) inspect(ctx context.Context, key blob.Key) error {
 	file, err := a.Blobs.Open(ctx, key)
 	if err != nil {
-		return &domain.Error{Kind: domain.Unavailable, Rule: "blobs.unavailable", Msg: "the package could not be read back; try again in a moment",
-			MsgZH: "包暂时无法读取，请稍后重试", Err: err}
+		return unreadable(err)
 	}
 	defer file.Close()
 	_, err = zippkg.Open(file, file.Size(), a.Limits)
@@ -246,8 +253,7 @@ func (a *api) inspect(ctx context.Context, key blob.Key) error {
 		return &domain.Error{Kind: domain.Refused, Rule: string(bad.Code), Msg: bad.Message, MsgZH: bad.MessageZH}
 	}
 	if err != nil {
-		return &domain.Error{Kind: domain.Unavailable, Rule: "blobs.unavailable", Msg: "the package could not be read back; try again in a moment",
-			MsgZH: "包暂时无法读取，请稍后重试", Err: err}
+		return unreadable(err)
 	}
 	return nil
 }
@@ -270,6 +276,8 @@ func (a *api) download(w http.ResponseWriter, r *http.Request) {
 	file, err := a.Blobs.Open(r.Context(), blob.Key(zip.FilePath))
 	if errors.Is(err, blob.ErrNotFound) {
 		err = &domain.Error{Kind: domain.NotFound, Rule: "package.expired", Msg: "the package is not kept any more; its facts are", MsgZH: "包已不再保留；其事实仍在"}
+	} else if err != nil {
+		err = unreadable(err)
 	}
 	if err != nil {
 		a.refuse(w, r, err)

@@ -181,6 +181,8 @@ func TestRefusalsAreTypedAndLeaveNoTask(t *testing.T) {
 		"two files":    {b.post("/api/uploads", twoFiles, twoFilesBody), 400, "upload.many_files"},
 		"broken form":  {b.post("/api/uploads", "multipart/form-data; boundary=x", strings.NewReader("--x\r\nContent-")), 400, "upload.broken"},
 		"long field":   {b.post("/api/uploads?project="+strings.Repeat("p", 300), "application/zip", bytes.NewReader(good)), 400, "upload.field"},
+		"terminal":     {b.post("/api/uploads?project=%C2%9B31m", "application/zip", bytes.NewReader(good)), 400, "upload.field"},
+		"backwards":    {b.post("/api/uploads?fileName=%E2%80%AEpiz.exe", "application/zip", bytes.NewReader(good)), 400, "upload.field"},
 		"control char": {b.post("/api/uploads?version=%07", "application/zip", bytes.NewReader(good)), 400, "upload.field"},
 		"long key":     {b.raw(good, "Idempotency-Key", strings.Repeat("k", 300)), 400, "upload.field"},
 	} {
@@ -274,11 +276,15 @@ func TestForeignOriginsCannotUpload(t *testing.T) {
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, http.StatusForbidden, resp.StatusCode)
+	var a answer
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&a))
+	require.Equal(t, "http.cross_origin", a.Refused.Code)
 }
 
 func TestWhatIsNotThereSaysSo(t *testing.T) {
 	b := newBench(t, zippkg.Limits{})
 	for path, code := range map[string]string{
+		"/api/uploads":         "http.method",
 		"/nope":                "http.not_found",
 		"/api/tasks/x/package": "task.id",
 		"/api/tasks/018f4e2a-0000-7000-8000-000000000001/package": "task.unknown",

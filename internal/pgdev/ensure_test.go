@@ -42,7 +42,8 @@ func (m machine) ensure(t *testing.T) (string, int) {
 	cmd.Env = []string{"PATH=" + m.bin, "FACTGATE_TEST_ROOT=" + m.root, "TMPDIR=" + t.TempDir()}
 	said, err := cmd.CombinedOutput()
 	if err != nil {
-		require.IsType(t, &exec.ExitError{}, err)
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit)
 	}
 	return string(said), cmd.ProcessState.ExitCode()
 }
@@ -65,14 +66,14 @@ func TestEnsureIsSilentWhereThereIsAServer(t *testing.T) {
 	m := newMachine(t, "ID=debian\n")
 	install(t, m.root, "usr/pgsql-16/bin", "16.1")
 	said, code := m.ensure(t)
-	require.Equal(t, "", said)
+	require.Empty(t, said)
 	require.Equal(t, 0, code)
 
 	m = newMachine(t, "ID=debian\n")
 	m.tool(t, "initdb", "")
 	m.tool(t, "postgres", "")
 	said, code = m.ensure(t)
-	require.Equal(t, "", said)
+	require.Empty(t, said)
 	require.Equal(t, 0, code)
 }
 
@@ -103,7 +104,7 @@ func TestEnsureInstallsOnDebian(t *testing.T) {
 			require.Empty(t, rest, "the setting was for this installation alone")
 
 			said, code = m.ensure(t)
-			require.Equal(t, "", said)
+			require.Empty(t, said)
 			require.Equal(t, 0, code)
 		})
 	}

@@ -597,7 +597,7 @@ func TestAFailingSourceIsNotThePackagesFault(t *testing.T) {
 		t.Helper()
 		require.ErrorIs(t, err, errStoreAway)
 		var refused *Error
-		require.False(t, errors.As(err, &refused), "%v", err)
+		require.NotErrorAs(t, err, &refused)
 	}
 	t.Run("while opening", func(t *testing.T) {
 		_, err := Open(brokenSource{data, size - 1, size}, size, Limits{})
@@ -619,7 +619,7 @@ func TestAFailingSourceIsNotThePackagesFault(t *testing.T) {
 		_, err := Open(bytes.NewReader(data[:100]), size, Limits{})
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		var refused *Error
-		require.False(t, errors.As(err, &refused), "%v", err)
+		require.NotErrorAs(t, err, &refused)
 	})
 }
 

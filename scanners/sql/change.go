@@ -183,11 +183,8 @@ func (s *Statement) namesColumns(i int) bool {
 	}
 	switch s.Kind(i) {
 	case lex.LParen:
-		switch first := s.Keyword(i + 1); {
-		case first == lex.Select || first == lex.With || first == lex.From || s.Kind(i+1) == lex.LParen:
-			return false
-		}
-		return true
+		first := s.Keyword(i + 1)
+		return first != lex.Select && first != lex.With && first != lex.From && s.Kind(i+1) != lex.LParen
 	case lex.Template, lex.Space:
 		return true
 	case lex.Word:

@@ -115,8 +115,8 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 	}
 	list := strings.Join(extensions[:], " ")
 	return scanners.Decline(scanners.NoMatchingFiles, report.Text{
-		En: "The package has no SQL file (" + list + ").",
-		Zh: "安装包中没有 SQL 文件（" + list + "）。",
+		En: "the package holds no SQL files (" + list + ")",
+		Zh: "安装包中没有 SQL 文件（" + list + "）",
 	}), nil
 }
 

@@ -71,13 +71,13 @@ type malformed struct {
 
 func (e *malformed) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.detail.En) }
 
-// overLimit is a report that was not read to its end.
-type overLimit struct {
+// overLimitError is a report that was not read to its end.
+type overLimitError struct {
 	line   int
 	detail string
 }
 
-func (e *overLimit) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.detail) }
+func (e *overLimitError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.detail) }
 
 // errNotReport: well-formed so far, but its root is something else.
 var errNotReport = errors.New("no JUnit report")
@@ -88,7 +88,6 @@ type decoder struct {
 	source *source
 	limits Limits
 	line   int // where the current token begins
-	tokens int
 }
 
 // source meters what is read, tells its own errors from the decoder's, and lets
@@ -120,11 +119,11 @@ func (s *source) Read(p []byte) (int, error) {
 		if n == 0 {
 			s.err = err
 		} else {
-			s.err = &overLimit{detail: fmt.Sprintf("the file is larger than %d MiB", s.limits.FileBytes>>20)}
+			s.err = &overLimitError{detail: fmt.Sprintf("the file is larger than %d MiB", s.limits.FileBytes>>20)}
 		}
 		return 0, s.err
 	case s.token > s.limits.TextBytes:
-		s.err = &overLimit{detail: fmt.Sprintf("one text is larger than %d MiB", s.limits.TextBytes>>20)}
+		s.err = &overLimitError{detail: fmt.Sprintf("one text is larger than %d MiB", s.limits.TextBytes>>20)}
 		return 0, s.err
 	}
 	n, err := s.r.Read(p[:min(int64(len(p)), s.remaining)])
@@ -185,13 +184,13 @@ func (d *decoder) malformed(en, zh string) *malformed {
 // limit's, or the report's.
 func (d *decoder) fault(err error) error {
 	if own := d.source.err; own != nil {
-		var limit *overLimit
+		var limit *overLimitError
 		if errors.As(own, &limit) {
 			limit.line = d.line
 		}
 		return own
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.EOF
 	}
 	line, _ := d.xml.InputPos()
@@ -214,7 +213,7 @@ func (d *decoder) fault(err error) error {
 func (d *decoder) root() (xml.StartElement, error) {
 	for {
 		token, err := d.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return xml.StartElement{}, d.malformed("it holds no element at all; the test run may have been cut off", "其中没有任何元素，测试运行可能被中断")
 		}
 		if err != nil {
@@ -235,7 +234,7 @@ func (d *decoder) root() (xml.StartElement, error) {
 }
 
 // isUTF8 reads a report to its end to see whether all of it is UTF-8. It returns
-// *overLimit, or the error of the reader or the context.
+// *overLimitError, or the error of the reader or the context.
 func isUTF8(ctx context.Context, r io.Reader, limits Limits) (bool, error) {
 	limits.TextBytes = limits.FileBytes // nothing is held
 	src := &source{ctx: ctx, r: r, remaining: limits.FileBytes, limits: limits}
@@ -247,7 +246,7 @@ func isUTF8(ctx context.Context, r io.Reader, limits Limits) (bool, error) {
 }
 
 // decode reads a report to its end. valid is what isUTF8 says of it. It returns
-// nil, errNotReport, *malformed, *overLimit, or the error of the reader or the
+// nil, errNotReport, *malformed, *overLimitError, or the error of the reader or the
 // context.
 func decode(ctx context.Context, r io.Reader, valid bool, limits Limits, h handler) error {
 	d := newDecoder(ctx, r, valid, limits)
@@ -260,7 +259,7 @@ func decode(ctx context.Context, r io.Reader, valid bool, limits Limits, h handl
 	}
 	for {
 		token, err := d.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -296,7 +295,7 @@ func (d *decoder) suite(start xml.StartElement, pointer string, depth int, paren
 			return nil
 		case xml.StartElement:
 			if depth == d.limits.Depth {
-				return &overLimit{d.line, fmt.Sprintf("elements are nested more than %d deep", d.limits.Depth)}
+				return &overLimitError{d.line, fmt.Sprintf("elements are nested more than %d deep", d.limits.Depth)}
 			}
 			switch t.Name.Local {
 			case "testsuite", "testsuites":
@@ -313,7 +312,7 @@ func (d *decoder) suite(start xml.StartElement, pointer string, depth int, paren
 				if p, err = d.problem(t, depth+1); err == nil {
 					s.Own = append(s.Own, p)
 					if len(s.Own) > maxOwn {
-						return &overLimit{d.line, fmt.Sprintf("a suite has more than %d failures outside its cases", maxOwn)}
+						return &overLimitError{d.line, fmt.Sprintf("a suite has more than %d failures outside its cases", maxOwn)}
 					}
 				}
 			default:
@@ -404,7 +403,7 @@ func (d *decoder) skip(depth int) error {
 		switch token.(type) {
 		case xml.StartElement:
 			if open++; depth+open > d.limits.Depth {
-				return &overLimit{d.line, fmt.Sprintf("elements are nested more than %d deep", d.limits.Depth)}
+				return &overLimitError{d.line, fmt.Sprintf("elements are nested more than %d deep", d.limits.Depth)}
 			}
 		case xml.EndElement:
 			open--

@@ -63,7 +63,7 @@ func TestLimitsAreNotTheReportsFault(t *testing.T) {
 		"depth in cases": `<testsuite><testcase><failure>` + strings.Repeat(`<a>`, 100),
 	} {
 		t.Run(name, func(t *testing.T) {
-			var limit *overLimit
+			var limit *overLimitError
 			require.ErrorAs(t, decode(t.Context(), strings.NewReader(content), true, small, &heard{}), &limit)
 		})
 	}

@@ -95,7 +95,7 @@ func (c *check) flush() {
 }
 
 // end a report. A fault says why it was not read to its end: nil, *malformed or
-// *overLimit.
+// *overLimitError.
 func (c *check) end(fault error) {
 	c.partial = c.partial || fault != nil
 	var bad *malformed

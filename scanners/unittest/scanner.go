@@ -144,7 +144,7 @@ func (s *scanner) isReport(ctx context.Context, file *zippkg.File) (ours bool, f
 	switch fault = faultOf(err); {
 	case err == nil:
 		return true, nil, nil
-	case err == errNotReport:
+	case errors.Is(err, errNotReport):
 		return false, nil, nil
 	case fault != nil:
 		var bad *malformed
@@ -169,7 +169,7 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 		}
 		fault := faultOf(err)
 		switch {
-		case err == nil && !ours, err == errNotReport:
+		case err == nil && !ours, errors.Is(err, errNotReport):
 			continue
 		case err == nil:
 			coverage.Seen++
@@ -218,12 +218,12 @@ func read(file *zippkg.File, each func(io.Reader) error) error {
 	return each(in)
 }
 
-// faultOf returns what is wrong with a file itself: *malformed or *overLimit, or
+// faultOf returns what is wrong with a file itself: *malformed or *overLimitError, or
 // nil if err is about something else. A file that the package reader refuses
 // (wrong checksum, lying sizes) is malformed too.
 func faultOf(err error) error {
 	var bad *malformed
-	var limit *overLimit
+	var limit *overLimitError
 	var refused *zippkg.Error
 	switch {
 	case errors.As(err, &refused):

@@ -532,7 +532,7 @@ var table = func() (t [tableSize]Keyword) {
 
 func hash(word string) uint32 {
 	h := uint32(len(word)) * 0x9e3779b1
-	for i := 0; i < len(word); i++ {
+	for i := range len(word) {
 		h = (h ^ uint32(word[i]&^0x20)) * 0x01000193
 	}
 	return (h ^ h>>15) % tableSize
@@ -556,7 +556,7 @@ func fold(name, word string) bool {
 	if len(name) != len(word) {
 		return false
 	}
-	for i := 0; i < len(name); i++ {
+	for i := range len(name) {
 		c := word[i]
 		if 'a' <= c && c <= 'z' {
 			c -= 'a' - 'A'
