@@ -51,15 +51,12 @@ type uploaded struct {
 func (a *api) upload(w http.ResponseWriter, r *http.Request) {
 	limit := a.limit()
 	if r.ContentLength > limit+overhead {
-		w.Header().Set("Connection", "close") // the body will not be read
-		a.refuse(w, r, tooLarge(limit))
+		a.refuseUnread(w, r, tooLarge(limit))
 		return
 	}
-	body := http.MaxBytesReader(w, r.Body, limit+overhead)
-	p, err := a.receive(r, body)
+	p, err := a.receive(r, http.MaxBytesReader(nil, r.Body, limit+overhead))
 	if err != nil {
-		w.Header().Set("Connection", "close")
-		a.refuse(w, r, err)
+		a.refuseUnread(w, r, err)
 		return
 	}
 	if err := a.inspect(r.Context(), p.Key); err != nil {
@@ -88,6 +85,21 @@ func (a *api) upload(w http.ResponseWriter, r *http.Request) {
 			"graphql": "/graphql?query=" + url.QueryEscape(fmt.Sprintf(`{task(id:%q){id phase status}}`, id)),
 		},
 	})
+}
+
+// maxDrained is how much of a refused body is read after the answer.
+const maxDrained = 256 << 20
+
+// refuseUnread refuses while the client is still sending. Closing at once would
+// reset the connection, and many clients would then never see why: so the answer
+// goes out first, and what still comes is thrown away for a while.
+func (a *api) refuseUnread(w http.ResponseWriter, r *http.Request, err error) {
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex() // HTTP/2 has it always
+	w.Header().Set("Connection", "close")
+	a.refuse(w, r, err)
+	_ = control.Flush()
+	_, _ = io.CopyN(io.Discard, r.Body, maxDrained)
 }
 
 func (a *api) limit() int64 {
