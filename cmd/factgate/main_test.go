@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -237,4 +238,29 @@ func refusedMessage(t *testing.T, out string) string {
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
 	require.NotEmpty(t, r.Refused.Message)
 	return r.Refused.Message
+}
+
+// A node of its own serves a Factgate, and is not shared by two processes.
+func TestANodeRunsAlone(t *testing.T) {
+	data := t.TempDir()
+	cmd := factgate(t.Context(), "node", "--data", data, "--listen", "127.0.0.1:0")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	connection, ok := strings.CutPrefix(strings.TrimSpace(line), "ready ")
+	require.True(t, ok, line)
+	require.True(t, strings.HasPrefix(connection, "esdb://127.0.0.1:"), line)
+
+	second := run(t, "node", "--data", data, "--listen", "127.0.0.1:0")
+	require.Equal(t, exitError, second.code)
+	require.Contains(t, second.errors, data)
+
+	s := serve(t, t.TempDir(), "--eventstore", connection, "--quiet", "1s")
+	defer s.kill()
+	require.Zero(t, run(t, "check", packed(t)["retail-1.4.0"], "--server", s.url).code)
+	s.stop(t)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, cmd.Wait())
 }
