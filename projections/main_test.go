@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,63 +17,24 @@ import (
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/eventstore/esdb"
-	"github.com/factgate/factgate/eventstore/node"
-	"github.com/factgate/factgate/internal/pgdev"
+	"github.com/factgate/factgate/internal/testbench"
 )
 
-// cluster is this process's PostgreSQL; every test gets a database of its own.
-var cluster *pgdev.Server
+// postgres is this process's PostgreSQL; every test gets a database of its own.
+var postgres testbench.Postgres
 
-func TestMain(m *testing.M) { os.Exit(withCluster(m)) }
-
-func withCluster(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "projections")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	ctx := context.Background()
-	if cluster, err = pgdev.Start(ctx, pgdev.Options{Dir: dir}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = cluster.Stop(ctx) }()
-	return m.Run()
-}
-
-var databases atomic.Int64
+func TestMain(m *testing.M) { testbench.Main(m, &postgres) }
 
 // database returns a pool on a new, empty database.
 func database(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	ctx := context.Background()
-	admin, err := pgxpool.New(ctx, cluster.URL())
-	require.NoError(t, err)
-	defer admin.Close()
-	name := fmt.Sprintf("t%d", databases.Add(1))
-	_, err = admin.Exec(ctx, "create database "+name)
-	require.NoError(t, err)
-	config, err := pgxpool.ParseConfig(cluster.URL())
-	require.NoError(t, err)
-	config.ConnConfig.Database = name
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	return pool
+	return postgres.NewDatabase(t)
 }
 
 // openLog returns a new, empty log: the real node behind the real client.
 func openLog(t testing.TB) *esdb.Log {
 	t.Helper()
-	ctx := context.Background()
-	n, err := node.Open(ctx, node.Options{Dir: t.TempDir()})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, n.Close()) })
-	log, err := esdb.Open(ctx, n.ConnectionString(), esdb.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, log.Close()) })
-	return log
+	return testbench.NewStore(t).Log
 }
 
 // start runs a runner until the test ends or stop is called.

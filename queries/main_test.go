@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,34 +18,15 @@ import (
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/eventstore/esdb"
-	"github.com/factgate/factgate/eventstore/node"
-	"github.com/factgate/factgate/internal/pgdev"
+	"github.com/factgate/factgate/internal/testbench"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
 
-var (
-	cluster   *pgdev.Server // this process's PostgreSQL
-	databases atomic.Int64
-)
+// postgres is this process's PostgreSQL; every test gets a database of its own.
+var postgres testbench.Postgres
 
-func TestMain(m *testing.M) { os.Exit(withCluster(m)) }
-
-func withCluster(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "queries")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	ctx := context.Background()
-	if cluster, err = pgdev.Start(ctx, pgdev.Options{Dir: dir}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = cluster.Stop(ctx) }()
-	return m.Run()
-}
+func TestMain(m *testing.M) { testbench.Main(m, &postgres) }
 
 // world is a log, a read model that follows it, and the queries.
 type world struct {
@@ -60,26 +39,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	ctx := context.Background()
-	n, err := node.Open(ctx, node.Options{Dir: t.TempDir()})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, n.Close()) })
-	log, err := esdb.Open(ctx, n.ConnectionString(), esdb.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, log.Close()) })
-
-	admin, err := pgxpool.New(ctx, cluster.URL())
-	require.NoError(t, err)
-	defer admin.Close()
-	name := fmt.Sprintf("t%d", databases.Add(1))
-	_, err = admin.Exec(ctx, "create database "+name)
-	require.NoError(t, err)
-	config, err := pgxpool.ParseConfig(cluster.URL())
-	require.NoError(t, err)
-	config.ConnConfig.Database = name
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
+	log, pool := testbench.NewStore(t).Log, postgres.NewDatabase(t)
 	return &world{t: t, log: log, pool: pool, queries: queries.New(pool, log), reports: map[string][]byte{}}
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,8 +20,7 @@ import (
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/eventstore/esdb"
-	"github.com/factgate/factgate/eventstore/node"
-	"github.com/factgate/factgate/internal/pgdev"
+	"github.com/factgate/factgate/internal/testbench"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
@@ -41,28 +39,10 @@ func (s *statements) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.Tra
 func (s *statements) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) { s.n.Add(1) }
 func (s *statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
 
-var (
-	cluster   *pgdev.Server // this process's PostgreSQL
-	databases atomic.Int64
-)
+// postgres is this process's PostgreSQL; every test gets a database of its own.
+var postgres testbench.Postgres
 
-func TestMain(m *testing.M) { os.Exit(withCluster(m)) }
-
-func withCluster(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "graphqlapi")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	ctx := context.Background()
-	if cluster, err = pgdev.Start(ctx, pgdev.Options{Dir: dir}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = cluster.Stop(ctx) }()
-	return m.Run()
-}
+func TestMain(m *testing.M) { testbench.Main(m, &postgres) }
 
 // world is a log, a read model that follows it, and the queries.
 type world struct {
@@ -76,30 +56,11 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	ctx := context.Background()
-	n, err := node.Open(ctx, node.Options{Dir: t.TempDir()})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, n.Close()) })
-	log, err := esdb.Open(ctx, n.ConnectionString(), esdb.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, log.Close()) })
-
-	admin, err := pgxpool.New(ctx, cluster.URL())
-	require.NoError(t, err)
-	defer admin.Close()
-	name := fmt.Sprintf("t%d", databases.Add(1))
-	_, err = admin.Exec(ctx, "create database "+name)
-	require.NoError(t, err)
-	config, err := pgxpool.ParseConfig(cluster.URL())
-	require.NoError(t, err)
-	config.ConnConfig.Database = name
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	counted := config.Copy()
+	log, pool := testbench.NewStore(t).Log, postgres.NewDatabase(t)
+	counted := pool.Config()
 	sql := &statements{}
 	counted.ConnConfig.Tracer = sql
-	asking, err := pgxpool.NewWithConfig(ctx, counted)
+	asking, err := pgxpool.NewWithConfig(t.Context(), counted)
 	require.NoError(t, err)
 	t.Cleanup(asking.Close)
 	return &world{t: t, log: log, pool: pool, sql: sql, queries: queries.New(asking, log), reports: map[string][]byte{}}
