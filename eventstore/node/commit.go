@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -22,6 +23,7 @@ const (
 var (
 	errClosing  = errors.New("the node is closing: connect again when it is back")
 	errReadOnly = errors.New("the node is read-only because a write to its disk failed: repair the disk and restart the node")
+	errFull     = errors.New("the node takes no appends because its disk is full: free some space, and it takes them again by itself")
 )
 
 type expectedKind int
@@ -78,6 +80,7 @@ type committer struct {
 	stop     chan struct{}
 	stopped  chan struct{}
 	failure  atomic.Pointer[error] // why there are no more writes
+	full     atomic.Pointer[error] // why there are none for now
 	wedged   bool                  // pebble gave up in the middle; read after stopped is closed
 
 	// Owned by the goroutine.
@@ -155,6 +158,48 @@ func (c *committer) err() error {
 	return nil
 }
 
+// refusal is why there are no writes now, for good or for the time being, or nil.
+func (c *committer) refusal() error {
+	if p := c.full.Load(); p != nil && c.err() == nil {
+		return *p
+	}
+	return c.err()
+}
+
+// fail ends writing for good.
+func (c *committer) fail(cause any) error {
+	err := fmt.Errorf("%w (%v)", errReadOnly, cause)
+	if c.failure.CompareAndSwap(nil, &err) {
+		c.logger.Error("the event store stops writing", "error", err)
+	}
+	return c.err()
+}
+
+// pause refuses writes until resume.
+func (c *committer) pause(cause any) error {
+	err := fmt.Errorf("%w (%v)", errFull, cause)
+	if c.full.Swap(&err) == nil {
+		c.logger.Error("the event store pauses", "error", err)
+	}
+	return err
+}
+
+func (c *committer) resume() {
+	if c.full.Swap(nil) != nil {
+		c.logger.Info("the event store has room again and takes appends")
+	}
+}
+
+// backgroundFailed hears of what pebble could not do behind the scenes and tries
+// again. Without flushes its memory would fill up and a write would hang.
+func (c *committer) backgroundFailed(err error) {
+	if errors.Is(err, syscall.ENOSPC) {
+		_ = c.pause(err)
+		return
+	}
+	_ = c.fail(err)
+}
+
 // close ends the goroutine after the group it is at.
 func (c *committer) close() {
 	close(c.stop)
@@ -195,6 +240,15 @@ func (r *appendRequest) size() (n int) {
 	return n
 }
 
+// frameBound is how much a group may take in the journal: the records, and what the
+// index repeats of the streams' names.
+func frameBound(group []*appendRequest) (n int) {
+	for _, req := range group {
+		n += req.size() + (len(req.events)+2)*(2*len(req.stream)+128)
+	}
+	return n
+}
+
 // pendingStream is what a group has added to a stream.
 type pendingStream struct {
 	head  head
@@ -209,7 +263,13 @@ type eventAt struct {
 
 func (c *committer) commit(group []*appendRequest) {
 	results := make([]appendResult, len(group))
-	if err := c.err(); err == nil {
+	err := c.refusal()
+	if err == nil {
+		if full := c.log.journal.room(frameBound(group)); full != nil {
+			err = c.pause(full)
+		}
+	}
+	if err == nil {
 		c.write(group, results)
 	} else {
 		for i := range results {
@@ -224,9 +284,7 @@ func (c *committer) commit(group []*appendRequest) {
 // write decides and writes a group and fills in the results.
 func (c *committer) write(group []*appendRequest, results []appendResult) {
 	fail := func(cause any) {
-		err := fmt.Errorf("%w (%v)", errReadOnly, cause)
-		c.failure.Store(&err)
-		c.logger.Error("the event store stops writing", "error", err)
+		err := c.fail(cause)
 		for i := range results {
 			results[i] = appendResult{err: err}
 		}
@@ -256,11 +314,7 @@ func (c *committer) write(group []*appendRequest, results []appendResult) {
 		_ = batch.Close()
 		return
 	}
-	if err := c.log.db.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
-		fail(err)
-		return
-	}
-	if err := batch.SyncWait(); err != nil {
+	if err := c.log.write(batch); err != nil {
 		fail(err)
 		return
 	}

@@ -2,14 +2,12 @@ package node
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -213,40 +211,6 @@ func appendBare(ctx context.Context, client streams.StreamsClient, stream string
 		return nil, err
 	}
 	return res.GetSuccess(), nil
-}
-
-// A write that a crash has torn, at whatever byte, takes back that write and what
-// came behind it, whole appends at a time, and nothing else.
-func TestTornTailTakesBackWholeAppends(t *testing.T) {
-	t.Parallel()
-	n, client := open(t)
-	before := map[uint64]int{0: 0} // how many events there are up to the end of an append
-	total := 0
-	for i := range 12 {
-		total += 1 + i%3
-		res := appendAny(t, client, fmt.Sprint("s-", i%2), jsonEvents(1+i%3, "a")...)
-		before[res.CommitPosition] = total
-	}
-	logs, err := filepath.Glob(filepath.Join(n.dir, "*.log"))
-	require.NoError(t, err)
-	require.Len(t, logs, 1)
-	wal, err := os.ReadFile(logs[0])
-	require.NoError(t, err)
-	for cut := len(wal); cut > 0; cut -= 1 + len(wal)/16 {
-		for _, rest := range [][]byte{nil, make([]byte, 300), bytes.Repeat([]byte{0xA5}, 300)} {
-			dir := t.TempDir()
-			require.NoError(t, os.CopyFS(dir, os.DirFS(n.dir)))
-			require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(logs[0])), append(wal[:cut:cut], rest...), 0o600))
-			torn, err := Open(context.Background(), Options{Dir: dir})
-			require.NoError(t, err)
-			end := torn.committer.horizon.durable()
-			require.Contains(t, before, end)
-			left := 0
-			require.NoError(t, torn.log.forwards(0, end, func(*record) (bool, error) { left++; return true, nil }))
-			require.Equal(t, before[end], left)
-			require.NoError(t, torn.Close())
-		}
-	}
 }
 
 func TestSecondProcessIsRefused(t *testing.T) {

@@ -1,6 +1,7 @@
 // Package node is an embedded, single-node event store that speaks the gRPC
 // protocol of EventStoreDB, so that the unmodified official clients talk to it
-// as to a server of their own. It keeps its log in one folder on pebble.
+// as to a server of their own. It keeps its log in one folder: a journal that makes
+// appends durable, and pebble's tables for everything that is read.
 //
 // Start at [Open]; everything else is reached through a client that connects to
 // [Node.ConnectionString].
@@ -20,10 +21,13 @@
 //   - Persistent subscriptions to $all deliver at least once and never less,
 //     across restarts and crashes.
 //   - A damaged record is an error that names its position; it is never skipped.
+//     A journal of which a crash has torn the end is cut there; one that is damaged
+//     in front of its end is refused with a [*JournalDamagedError].
 //   - After a failed write to its disk the node serves reads and answers appends
-//     and consumers with UNAVAILABLE until it is restarted; [Node.Err] says why. Where
-//     pebble cannot go on at all, as when it cannot open its next log file, the
-//     process ends.
+//     and consumers with UNAVAILABLE until it is restarted; while its disk is full,
+//     until there is room. [Node.Err] says why. Where pebble cannot go on at all, as
+//     when it cannot write its manifest, the process ends.
+//   - Opening takes a time that does not depend on the length of the log.
 //
 // # What it refuses
 //
@@ -45,6 +49,7 @@
 //	's' escaped(stream) 00 01 revision:8           position:8
 //	'h' stream                                     revision:8 position:8   (the stream's last event)
 //	'm' "format"                                   version:1
+//	'm' "applied"                                  sequence:8   (the last frame of the journal that is in here)
 //
 // escaped writes 00 as 00 FF, so that the terminator 00 01 sorts a stream before
 // every stream whose name it is a prefix of, and never mixes their events.
@@ -62,9 +67,13 @@
 //
 // # The ways through it
 //
-//	Append ──▶ committer ──▶ pebble batch ──▶ fsync ──▶ horizon ──▶ answers
-//	(many)     (one          records, index,              │
-//	            goroutine)   heads                        └──▶ wakes subscriptions and groups
+//	Append ──▶ committer ──▶ batch ──▶ journal ──▶ tables ──▶ horizon ──▶ answers
+//	(many)     (one          records,   (one write,  (memory;     │
+//	            goroutine)   index,      one fsync)   flushed     └──▶ wakes subscriptions
+//	                         heads                    later)           and groups
+//
+// The journal (journal.go) holds the batches that the tables have not flushed yet; at
+// the start it is replayed into them.
 //
 // The horizon is the position up to which the log is durable. Every reader stops
 // there and waits for it to move.

@@ -16,7 +16,10 @@ const (
 	maxRevision = math.MaxInt64
 )
 
-var keyFormat = []byte("mformat")
+var (
+	keyFormat  = []byte("mformat")
+	keyApplied = []byte("mapplied") // the number of the last frame of the journal that the tables hold
+)
 
 func appendAllKey(b []byte, position uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, prefixAll), position)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -15,7 +16,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-const formatVersion = 1
+const (
+	formatVersion = 2
+	journalFolder = "journal"
+)
 
 // ErrInUse says that another node holds the data folder. Stop that one, or give
 // this one a folder of its own.
@@ -25,11 +29,17 @@ var ErrInUse = errors.New("the data folder is in use by another node")
 // that takes upto shows nothing behind that position: callers pass the horizon.
 // Its methods are safe for many goroutines until close.
 type log struct {
-	db   *pebble.DB
-	lock *pebble.Lock
+	files   vfs.FS
+	dir     string
+	db      *pebble.DB
+	journal *journal
+	lock    *pebble.Lock
+
+	// backgroundFailed hears of it when pebble could not flush or compact.
+	backgroundFailed atomic.Pointer[func(error)]
 }
 
-func openLog(dir string, files vfs.FS, logger *slog.Logger) (*log, error) {
+func openLog(dir string, files vfs.FS, segment int64, logger *slog.Logger) (*log, error) {
 	if err := files.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("create data folder %s: %w", dir, err)
 	}
@@ -49,12 +59,21 @@ func openLog(dir string, files vfs.FS, logger *slog.Logger) (*log, error) {
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		CacheSize:          32 << 20,
 		MemTableSize:       16 << 20,
+		// The journal is the log that pebble would keep. A flush that fails is tried
+		// again; meanwhile the memtables take what is on its way.
+		DisableWAL:                  true,
+		MemTableStopWritesThreshold: 4,
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].BlockSize = 16 << 10 // reads of the log are long and in order
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
+	l := &log{files: files, dir: dir, lock: lock}
 	listener := pebble.EventListener{BackgroundError: func(err error) {
+		if failed := l.backgroundFailed.Load(); failed != nil {
+			(*failed)(err)
+			return
+		}
 		logger.Error("the event store cannot write in the background", "error", err)
 	}}
 	opts.EventListener = &listener
@@ -62,18 +81,55 @@ func openLog(dir string, files vfs.FS, logger *slog.Logger) (*log, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", dir, err), lock.Close())
 	}
-	l := &log{db: db, lock: lock}
-	if err := l.checkFormat(); err != nil {
+	l.db = db
+	if err = l.checkFormat(); err == nil {
+		err = l.openJournal(segment, logger)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", dir, err), l.close())
 	}
 	return l, nil
+}
+
+// openJournal takes over what the journal holds and the tables lack, and begins a
+// new one.
+func (l *log) openJournal(segment int64, logger *slog.Logger) error {
+	folder := l.files.PathJoin(l.dir, journalFolder)
+	if err := l.files.MkdirAll(folder, 0o750); err != nil {
+		return err
+	}
+	if err := syncDir(l.files, l.dir); err != nil {
+		return err
+	}
+	applied, err := l.number(keyApplied)
+	if err != nil {
+		return err
+	}
+	last, err := replayJournal(l.files, folder, applied, logger, func(payload []byte) error {
+		batch := l.db.NewBatch()
+		if err := batch.SetRepr(payload); err != nil {
+			return errors.Join(err, batch.Close())
+		}
+		return errors.Join(l.db.Apply(batch, pebble.NoSync), batch.Close())
+	})
+	if err != nil {
+		return err
+	}
+	if last > applied {
+		logger.Info("the journal was taken over", "frames", last-applied)
+		if err := l.db.Flush(); err != nil {
+			return err
+		}
+	}
+	l.journal, err = startJournal(l.files, folder, segment, last, l.db.AsyncFlush, logger)
+	return err
 }
 
 // checkFormat marks a new folder and refuses one that this code cannot read.
 func (l *log) checkFormat() error {
 	value, closer, err := l.db.Get(keyFormat)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return l.db.Set(keyFormat, []byte{formatVersion}, pebble.Sync)
+		return errors.Join(l.db.Set(keyFormat, []byte{formatVersion}, pebble.NoSync), l.db.Flush())
 	}
 	if err != nil {
 		return err
@@ -85,7 +141,29 @@ func (l *log) checkFormat() error {
 	return nil
 }
 
-func (l *log) close() error { return errors.Join(l.db.Close(), l.lock.Close()) }
+// close writes down what the tables hold, so that the next start has nothing to take
+// over; should that fail, the journal still has it.
+func (l *log) close() error {
+	var errs []error
+	if l.journal != nil {
+		errs = append(errs, l.db.Flush(), l.journal.close())
+	}
+	return errors.Join(append(errs, l.db.Close(), l.lock.Close())...)
+}
+
+// write makes a batch durable and then shows it to readers. Only the committer calls
+// it; after an error there is no writing on.
+func (l *log) write(batch *pebble.Batch) error {
+	var sequence [8]byte
+	binary.BigEndian.PutUint64(sequence[:], l.journal.sequence+1)
+	if err := batch.Set(keyApplied, sequence[:], nil); err != nil {
+		return err
+	}
+	if err := l.journal.append(batch.Repr()); err != nil {
+		return err
+	}
+	return l.db.Apply(batch, pebble.NoSync)
+}
 
 // visitor is shown records in order and says whether to go on. A record is only
 // valid during the call (clone it), and the call must not wait for anything.
@@ -267,6 +345,12 @@ func (l *log) head(stream string) (head, error) {
 		return head{}, fmt.Errorf("read the head of stream %q: it is damaged", stream)
 	}
 	return h, nil
+}
+
+// number returns a number that the log keeps for itself; 0 when there is none.
+func (l *log) number(key []byte) (uint64, error) {
+	n, _, err := l.indexed(key)
+	return n, err
 }
 
 // indexed returns the position that an index key names, as applied: only the

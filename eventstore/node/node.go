@@ -16,6 +16,9 @@ import (
 const (
 	// closeGrace is how long Close waits for calls to end by themselves.
 	closeGrace = 3 * time.Second
+	// reservedSpace is left free on the disk: for the tables' flush of what the
+	// journal has taken, and a segment.
+	reservedSpace = 64 << 20
 	// pingEvery is how long a client may be silent before it is asked whether it is
 	// there, and how long it then has to answer.
 	pingEvery = 10 * time.Second
@@ -32,11 +35,13 @@ type Options struct {
 	// Logger takes what an operator should know; by default nothing is logged.
 	Logger *slog.Logger
 	// Tick is how often persistent subscriptions look for messages that have timed
-	// out and for checkpoints that are due; by default every second.
+	// out and for checkpoints that are due, and the node for space on its disk; by
+	// default every second.
 	Tick time.Duration
 
-	files vfs.FS        // by default the machine's
-	ping  time.Duration // by default pingEvery
+	files   vfs.FS        // by default the machine's
+	segment int64         // the size that the journal's segments grow to, by default fullSegment
+	ping    time.Duration // by default pingEvery
 }
 
 // Node is a running event store. Close it.
@@ -81,10 +86,13 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if opts.ping <= 0 {
 		opts.ping = pingEvery
 	}
+	if opts.segment <= 0 {
+		opts.segment = fullSegment
+	}
 	if opts.files == nil {
 		opts.files = vfs.Default
 	}
-	l, err := openLog(opts.Dir, opts.files, opts.Logger)
+	l, err := openLog(opts.Dir, opts.files, opts.segment, opts.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
@@ -92,16 +100,21 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open node on %s: %w", opts.Dir, err), l.close())
 	}
+	failed := c.backgroundFailed
+	l.backgroundFailed.Store(&failed)
 	n := &Node{dir: opts.Dir, log: l, committer: c, logger: opts.Logger, tick: opts.Tick, ping: opts.ping, served: make(chan error, 1)}
 	n.closing, n.close = context.WithCancel(context.WithoutCancel(ctx))
 	go c.run()
+	n.calls.Go(n.watchSpace)
 	if n.groups, err = openGroups(n); err != nil {
 		n.close()
+		n.calls.Wait()
 		return nil, errors.Join(fmt.Errorf("open node on %s: %w", opts.Dir, err), n.closeLog())
 	}
 	var config net.ListenConfig
 	if n.listener, err = config.Listen(ctx, "tcp", opts.Listen); err != nil {
 		n.close()
+		n.calls.Wait()
 		n.groups.close()
 		return nil, errors.Join(fmt.Errorf("open node: %w", err), n.closeLog())
 	}
@@ -135,9 +148,32 @@ func (n *Node) ConnectionString() string {
 	return "esdb://" + net.JoinHostPort(host, port) + "?tls=false"
 }
 
-// Err says why the node takes no more appends, or nil. It wraps what the disk
-// said; only a restart helps.
-func (n *Node) Err() error { return n.committer.err() }
+// Err says why the node takes no appends, or nil. After a failed write to the disk
+// only a restart helps; when the disk is full, space.
+func (n *Node) Err() error { return n.committer.refusal() }
+
+// watchSpace pauses appends before the disk is quite full, so that what the node
+// does behind the scenes can still be written.
+func (n *Node) watchSpace() {
+	ticker := time.NewTicker(n.tick)
+	defer ticker.Stop()
+	for {
+		usage, err := n.log.files.GetDiskUsage(n.dir)
+		switch {
+		case err != nil: // it does not tell: it is written to until it refuses, and asked again
+			n.committer.resume()
+		case usage.AvailBytes < reservedSpace:
+			_ = n.committer.pause(fmt.Sprintf("%d MiB are left on the disk of %s, and %d MiB are kept free", usage.AvailBytes>>20, n.dir, reservedSpace>>20))
+		case usage.AvailBytes > 2*reservedSpace:
+			n.committer.resume()
+		}
+		select {
+		case <-ticker.C:
+		case <-n.closing.Done():
+			return
+		}
+	}
+}
 
 // Close ends reads and subscriptions with UNAVAILABLE and refuses new ones, lets
 // running calls finish, writes the progress of persistent subscriptions and closes

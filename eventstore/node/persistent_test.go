@@ -494,7 +494,7 @@ func TestGroupStopsAtDamage(t *testing.T) {
 	req := systemAppend("s", "Wanted", true, nil, []byte("{}"), nil)
 	sealRecord(req.events[0].encoded, 1, 1, 1) // for another position than its own
 	position := n.committer.horizon.durable() + 1
-	require.NoError(t, n.log.db.Set(allKey(position), req.events[0].encoded, pebble.Sync))
+	require.NoError(t, n.log.db.Set(allKey(position), req.events[0].encoded, pebble.NoSync))
 	appendAny(t, client, "s", jsonEvent("Wanted", "{}"))
 	dropped := w.sub.Recv().SubscriptionDropped
 	require.NotNil(t, dropped)

@@ -199,7 +199,7 @@ func TestDamageIsNamedAndNotSkipped(t *testing.T) {
 	broken := append([]byte{}, value...)
 	require.NoError(t, closer.Close())
 	broken[len(broken)-1] ^= 1
-	require.NoError(t, n.log.db.Set(key, broken, pebble.Sync))
+	require.NoError(t, n.log.db.Set(key, broken, pebble.NoSync))
 
 	named := fmt.Sprintf("position C:%d/P:%d is damaged", damaged, damaged)
 	check := func(read *esdb.ReadStream, err error, before int) {
@@ -225,7 +225,7 @@ func TestDamageIsNamedAndNotSkipped(t *testing.T) {
 		}
 	}
 	// A missing record is damage too.
-	require.NoError(t, n.log.db.Delete(key, pebble.Sync))
+	require.NoError(t, n.log.db.Delete(key, pebble.NoSync))
 	read, err = client.ReadStream(within(t), "s", esdb.ReadStreamOptions{}, 10)
 	check(read, err, 3)
 }

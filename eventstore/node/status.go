@@ -41,7 +41,7 @@ func toStatus(err error) error {
 		return nil
 	case errors.As(err, &damaged):
 		return status.Error(codes.DataLoss, err.Error())
-	case errors.Is(err, errReadOnly), errors.Is(err, errClosing):
+	case errors.Is(err, errReadOnly), errors.Is(err, errFull), errors.Is(err, errClosing):
 		return status.Error(codes.Unavailable, err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return status.FromContextError(err).Err()
