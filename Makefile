@@ -36,6 +36,10 @@ test: postgres compiler chromium ## Run every test, with the race detector
 fuzz: ## Run every fuzz test for FUZZTIME (default 10s) each
 	@sh scripts/fuzz.sh "$${FUZZTIME:-10s}"
 
+.PHONY: torture
+torture: ## Kill the event store KILLS times (default 2000) and cut its power as often, under load
+	$(GO) test -timeout 0 -v -run 'TestKillLoses|TestPowerLoss' ./eventstore/node -kills $${KILLS:-2000} -powercuts $${KILLS:-2000}
+
 .PHONY: bench
 bench: postgres ## Run all benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...

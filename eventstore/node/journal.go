@@ -415,8 +415,9 @@ func writeZeros(files vfs.FS, name string, size int64) error {
 	if err != nil {
 		return err
 	}
+	zeros := make([]byte, min(size, 256<<10))
 	for left := size; left > 0 && err == nil; left -= int64(len(zeros)) {
-		// The contract of vfs lets Write change what it is given; that is never zeros.
+		clear(zeros) // vfs lets Write change what it is given
 		_, err = file.Write(zeros[:min(left, int64(len(zeros)))])
 	}
 	if err == nil {
@@ -424,8 +425,6 @@ func writeZeros(files vfs.FS, name string, size int64) error {
 	}
 	return errors.Join(err, file.Close())
 }
-
-var zeros = make([]byte, 256<<10)
 
 func syncDir(files vfs.FS, dir string) error {
 	d, err := files.OpenDir(dir)

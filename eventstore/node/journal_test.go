@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -228,18 +229,21 @@ func FuzzReplay(f *testing.F) {
 	})
 }
 
+// powerCuts is how often the power goes off; make torture asks for more.
+var powerCuts = flag.Int("powercuts", 40, "how often TestPowerLossLosesNothingAcknowledged cuts the power")
+
 // The power goes off under load, time and again: what was not synced is gone, or
 // half there. Whatever was acknowledged is there, and whole appends only.
 func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
-	const cycles, writers, tasks = 60, 8, 5
+	const writers, tasks = 8, 5
 	files := vfs.NewCrashableMem()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
 	var mu sync.Mutex
 	acked := map[uuid.UUID]uint64{} // and their positions
-	for cycle := range cycles {
+	for cycle := range *powerCuts {
 		n := start(t, Options{Dir: "node", files: files, segment: 64 << 10})
 		stored := map[uuid.UUID]uint64{}
 		next := map[string]uint64{}
@@ -272,7 +276,7 @@ func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 			wg.Go(func() {
 				for !stop.Load() {
 					count := 1 + choose.IntN(4)
-					batch := fmt.Appendf(nil, "%d %s %s", count, uuid.NewString(), strings.Repeat("x", choose.IntN(6000)))
+					batch := fmt.Appendf(nil, "%d %s %s", count, uuid.NewString(), strings.Repeat("x", choose.IntN(3000)))
 					req := &appendRequest{stream: fmt.Sprint("s-", choose.IntN(tasks)), expected: expected{kind: expectAny}}
 					for range count {
 						id := uuid.New()
@@ -289,7 +293,7 @@ func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 				}
 			})
 		}
-		enough := int64(1 + random.IntN(120))
+		enough := int64(1 + random.IntN(60))
 		require.Eventually(t, func() bool { return done.Load() >= enough }, patience, 100*time.Microsecond)
 		mu.Lock()
 		known := maps.Clone(acked) // later ones may or may not be in the clone
@@ -300,7 +304,7 @@ func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 		require.NoError(t, n.Close())
 		files, acked = after, known
 	}
-	t.Logf("%d appends acknowledged over %d power cuts", len(acked), cycles)
+	t.Logf("%d appends acknowledged over %d power cuts", len(acked), *powerCuts)
 }
 
 // faults is a disk that fails as told.

@@ -59,6 +59,7 @@ type Node struct {
 	closing  context.Context // ends when Close begins
 	close    context.CancelFunc
 	calls    sync.WaitGroup // what gRPC does not wait for
+	backup   sync.Mutex     // held while one is made
 	served   chan error
 	once     sync.Once
 	closeErr error

@@ -35,6 +35,7 @@ var rules = []rule{
 	{folder: "eventstore/node", others: []string{
 		"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/cockroachdb/pebble/v2", "github.com/google/uuid", "golang.org/x/sys", "golang.org/x/sync",
 		"github.com/EventStore/EventStore-Client-Go/v4/protos"}},
+	{folder: "eventstore/export", own: []string{"eventstore"}},
 	{folder: "eventstore/storetest", own: []string{"eventstore"}, others: []string{"github.com/stretchr/testify", "github.com/google/uuid"}},
 	{folder: "commands", own: []string{"domain", "eventstore"}, others: []string{"github.com/cenkalti/backoff/v5", "github.com/google/uuid"}},
 	{folder: "coordinator", own: []string{"domain", "commands", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "github.com/cenkalti/backoff/v5", "golang.org/x/sync"}},
