@@ -19,7 +19,7 @@ import (
 
 const (
 	maxOpenBatches   = 128      // batches of one call that have begun and are not complete
-	maxBatchesBytes  = 32 << 20 // what they take together, as stored, and as much again on its way into the log
+	maxBatchesBytes  = 24 << 20 // what they take together, as stored, and as much again on its way into the log
 	batchesInFlight  = 64       // complete batches of one call whose answers are not sent yet
 	maxBatchDuration = time.Minute
 )
@@ -92,9 +92,7 @@ func (s *streamsService) BatchAppend(stream streams.Streams_BatchAppendServer) e
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		if err := b.send(stream); err != nil {
-			cancel(err)
-		}
+		b.send(stream, cancel)
 	}()
 	err = b.run(received, ended)
 	if err != nil {
@@ -313,16 +311,21 @@ func (b *batches) answer(a answer) error {
 	}
 }
 
-// send sends the answers, in order, until there are no more. After a failure it
-// goes on taking them, and nothing else.
-func (b *batches) send(stream streams.Streams_BatchAppendServer) (failure error) {
+// send sends the answers, in order, until there are no more. A failure ends the
+// call; then it goes on taking them, and nothing else.
+func (b *batches) send(stream streams.Streams_BatchAppendServer, end context.CancelCauseFunc) {
+	failed := false
 	for a := range b.answers {
-		if failure != nil {
+		if failed {
 			continue
 		}
-		failure = b.complete(a)
-		if failure == nil {
-			failure = stream.Send(a.to)
+		err := b.complete(a)
+		if err == nil {
+			err = stream.Send(a.to)
+		}
+		if err != nil {
+			failed = true
+			end(err)
 		}
 		b.inFlight.Add(-int64(a.size))
 		select {
@@ -330,7 +333,6 @@ func (b *batches) send(stream streams.Streams_BatchAppendServer) (failure error)
 		default:
 		}
 	}
-	return failure
 }
 
 // complete waits for what becomes of an append and writes it into its answer. It
