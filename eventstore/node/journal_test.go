@@ -263,7 +263,7 @@ func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 			require.Equal(t, fmt.Sprint(count), batch[:1], "half an append is there: %s", batch)
 		}
 		for stream, count := range next {
-			h, err := n.log.head(stream)
+			h, err := n.log.state(stream)
 			require.NoError(t, err)
 			require.Equal(t, count, h.next())
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -34,6 +35,7 @@ type log struct {
 	db      *pebble.DB
 	journal *journal
 	lock    *pebble.Lock
+	now     func() time.Time // what $maxAge is measured by
 
 	// backgroundFailed hears of it when pebble could not flush or compact.
 	backgroundFailed atomic.Pointer[func(error)]
@@ -68,7 +70,7 @@ func openLog(dir string, files vfs.FS, segment int64, logger *slog.Logger) (*log
 		opts.Levels[i].BlockSize = 16 << 10 // reads of the log are long and in order
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	l := &log{files: files, dir: dir, lock: lock}
+	l := &log{files: files, dir: dir, lock: lock, now: time.Now}
 	listener := pebble.EventListener{BackgroundError: func(err error) {
 		if failed := l.backgroundFailed.Load(); failed != nil {
 			(*failed)(err)
@@ -329,22 +331,22 @@ func (l *log) event(stream []byte, revision, upto uint64) (*record, error) {
 	return found, err
 }
 
-// head returns the last event of a stream as applied, durable or not: only the
-// committer may ask.
-func (l *log) head(stream string) (head, error) {
+// state returns the state of a stream as applied, durable or not: it is for the
+// committer, and for stateAsOf.
+func (l *log) state(stream string) (state, error) {
 	value, closer, err := l.db.Get(headKey(stream))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return head{}, nil
+		return state{}, nil
 	}
 	if err != nil {
-		return head{}, fmt.Errorf("read the head of stream %q: %w", stream, err)
+		return state{}, fmt.Errorf("read the head of stream %q: %w", stream, err)
 	}
 	defer func() { _ = closer.Close() }()
-	h, ok := decodeHead(value)
+	s, ok := decodeState(value)
 	if !ok {
-		return head{}, fmt.Errorf("read the head of stream %q: it is damaged", stream)
+		return state{}, fmt.Errorf("read the head of stream %q: it is damaged", stream)
 	}
-	return h, nil
+	return s, nil
 }
 
 // number returns a number that the log keeps for itself; 0 when there is none.

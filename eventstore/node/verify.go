@@ -150,9 +150,12 @@ func (v *verification) heads() error {
 	}
 	err = v.each(prefixHead, func(it *pebble.Iterator) error {
 		stream := it.Key()[1:]
-		h, ok := decodeHead(it.Value())
+		h, ok := decodeState(it.Value())
 		if !ok {
 			return fmt.Errorf("the head of stream %q is damaged", stream)
+		}
+		if !h.exists {
+			return nil // described, and never written to
 		}
 		prefix := streamPrefix(stream)
 		if !index.SeekLT(streamEnd(prefix)) || !bytes.HasPrefix(index.Key(), prefix) {
