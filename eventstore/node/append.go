@@ -32,8 +32,7 @@ func (s *streamsService) Append(stream streams.Streams_AppendServer) error {
 			"an append holds at most "+strconv.Itoa(maxAppendSize)+" bytes and this one has "+strconv.Itoa(size)+": append less at a time, or keep the payload elsewhere and append its digest",
 			trailerMaxAppendSize, strconv.Itoa(maxAppendSize))
 	}
-	if req.stream == configStream || hidden([]byte(req.stream)) {
-		// The node could not open again on what others may write there.
+	if bookkeeping(req.stream) {
 		return withException(stream.Context(), codes.PermissionDenied, exceptionAccessDenied,
 			"stream "+req.stream+" is the node's own bookkeeping: append to another stream")
 	}

@@ -58,7 +58,7 @@ func (l *ledger) check(t *testing.T, n *Node, upto uint64) {
 	t.Helper()
 	parked := map[uuid.UUID]bool{}
 	horizon := n.committer.horizon.durable()
-	require.NoError(t, n.log.streamForwards([]byte(parkedStream("g")), 0, horizon, func(r *record) (bool, error) {
+	require.NoError(t, n.log.streamForwards([]byte(groupKey{allStream, "g"}.parked()), 0, horizon, func(r *record) (bool, error) {
 		message, err := n.log.resolve(r.clone(), true, horizon)
 		if err == nil {
 			parked[message.event.id] = true
@@ -102,7 +102,7 @@ func TestEveryMessageIsAcknowledgedOrParked(t *testing.T) {
 					return known.delivered >= len(known.appended)-8
 				}, patience, pollEvery)
 			}
-			progress, _, err := loadCheckpoint(n.log, "g", n.committer.horizon.durable())
+			progress, _, err := loadCheckpoint(n.log, groupKey{allStream, "g"}, &allSource{}, n.committer.horizon.durable())
 			require.NoError(t, err)
 			known.check(t, n, progress)
 		}

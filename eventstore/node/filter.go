@@ -18,7 +18,8 @@ const (
 	maxFilterBytes    = 64 << 10
 	defaultWindow     = 32 // events, where the client leaves the window open
 
-	allGroupsPrefix = "$persistentsubscription-$all::"
+	groupsPrefix    = "$persistentsubscription-"
+	allGroupsPrefix = groupsPrefix + allStream + "::"
 	parkedSuffix    = "-parked"
 	progressSuffix  = "-checkpoint"
 	epochStream     = "$epoch-information"
@@ -165,9 +166,14 @@ func groupFilter(o *persistent.CreateReq_AllOptions) (filterSpec, error) {
 	}
 }
 
-func progressStream(group string) string { return allGroupsPrefix + group + progressSuffix }
-
-func parkedStream(group string) string { return allGroupsPrefix + group + parkedSuffix }
+// bookkeeping says that a stream, or the stream that its metadata is about, is
+// written by the node alone: it could not go on with what others may write there.
+func bookkeeping(stream string) bool {
+	stream = strings.TrimPrefix(stream, metadataPrefix)
+	rest, group := strings.CutPrefix(stream, groupsPrefix)
+	return stream == configStream || stream == epochStream ||
+		group && (strings.HasSuffix(rest, parkedSuffix) || strings.HasSuffix(rest, progressSuffix))
+}
 
 // parseLink reads the target of a link event: revision@stream.
 func parseLink(data []byte) (stream []byte, revision uint64, ok bool) {

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -18,16 +20,23 @@ const (
 	exceptionGroupExists    = "persistent-subscription-exists"
 	exceptionGroupMissing   = "persistent-subscription-does-not-exist"
 	exceptionGroupDropped   = "persistent-subscription-dropped"
+	exceptionGroupFailed    = "persistent-subscription-failed"
 	exceptionMaxSubscribers = "maximum-subscribers-reached"
 	trailerMaxAppendSize    = "maximum-append-size"
 	trailerStreamName       = "stream-name"
 	trailerGroupName        = "group-name"
+	trailerReason           = "reason"
 	notServedYet            = "this node does not serve %s"
 	reasonPositionPastEnd   = "position C:%d/P:%d is past the end of this log, C:%d/P:%d: it was taken from another log"
 )
 
-// withException answers with a status and the trailers that clients look for.
+// withException answers with a status and the trailers that clients look for. Names
+// that strangers chose do not fit into a trailer as they are: what HTTP forbids there
+// is percent-encoded.
 func withException(ctx context.Context, code codes.Code, exception, message string, more ...string) error {
+	for i, text := range more {
+		more[i] = printable(text)
+	}
 	// A failure to set them means that the call is over: nobody is left to tell.
 	_ = grpc.SetTrailer(ctx, metadata.Pairs(append([]string{trailerException, exception}, more...)...))
 	return status.Error(code, message)
@@ -50,4 +59,16 @@ func toStatus(err error) error {
 		return err
 	}
 	return status.Error(codes.Internal, err.Error())
+}
+
+func printable(text string) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		if c < ' ' || c > '~' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
