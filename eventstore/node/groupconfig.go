@@ -21,7 +21,7 @@ const (
 	configVersion    = "2"
 	keptCheckpoints  = 2
 	keptConfigs      = 2
-	maxGroups        = 5000
+	maxGroups        = 2000
 	maxGroupName     = 256
 	maxConsumerSlots = 4096 // messages in flight to one consumer, whatever it asks for
 	maxVerdicts      = 10_000
