@@ -47,14 +47,6 @@ func (s *streamsService) Append(stream streams.Streams_AppendServer) error {
 	return stream.SendAndClose(appendedToWire(res))
 }
 
-// bookkeeping says that a stream is the node's own, or describes one that is. The
-// node could not open again on what others may write there, or without what they
-// may delete.
-func bookkeeping(stream string) bool {
-	stream = tombstoneOf(stream)
-	return stream == configStream || hidden([]byte(stream))
-}
-
 // receiveAppend takes in a whole append before it judges it: a client that is
 // refused while it still sends only learns that the stream has ended. Events beyond
 // the size limit are counted and dropped.

@@ -183,7 +183,7 @@ func TestStoredSizeLimit(t *testing.T) {
 // What others could write there would keep the node from opening again.
 func TestTheNodesOwnStreamsAreNotAppendedTo(t *testing.T) {
 	_, client := open(t)
-	for _, stream := range []string{configStream, progressStream("g"), parkedStream("g"), epochStream} {
+	for _, stream := range []string{configStream, groupKey{allStream, "g"}.progress(), groupKey{allStream, "g"}.parked(), epochStream} {
 		_, err := client.AppendToStream(within(t), stream, esdb.AppendToStreamOptions{}, jsonEvent("a", "{}"))
 		require.Equal(t, esdb.ErrorCodeAccessDenied, code(err), stream)
 	}

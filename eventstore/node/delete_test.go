@@ -266,13 +266,13 @@ func TestTrailersOfOddNames(t *testing.T) {
 
 func TestDeletionsThatAreRefused(t *testing.T) {
 	n, client := open(t)
-	for _, stream := range []string{configStream, progressStream("g"), parkedStream("g"), epochStream, "$$s", "$$$$s"} {
+	for _, stream := range []string{configStream, groupKey{allStream, "g"}.progress(), groupKey{allStream, "g"}.parked(), epochStream, "$$s", "$$$$s"} {
 		_, err := deleteExpecting(t, client, stream, esdb.Any{})
 		require.Equal(t, esdb.ErrorCodeAccessDenied, code(err), stream)
 		_, err = tombstoneExpecting(t, client, stream, esdb.Any{})
 		require.Equal(t, esdb.ErrorCodeAccessDenied, code(err), stream)
 	}
-	for _, stream := range []string{configStream, parkedStream("g"), epochStream} {
+	for _, stream := range []string{configStream, groupKey{allStream, "g"}.parked(), epochStream} {
 		_, err := appendExpecting(t, client, "$$"+stream, esdb.Any{}, jsonEvent("$metadata", `{"$tb":9223372036854775807}`))
 		require.Equal(t, esdb.ErrorCodeAccessDenied, code(err), stream)
 	}

@@ -18,8 +18,9 @@
 //   - Recorded times never run backwards, whatever the machine's clock does.
 //   - A subscription loses and repeats nothing between catching up and going live:
 //     it is a cursor on the log and never a queue.
-//   - Persistent subscriptions to $all deliver at least once and never less,
-//     across restarts and crashes.
+//   - Persistent subscriptions, to $all and to single streams, deliver at least once
+//     and never less, across restarts, changes and crashes. What is parked stays
+//     parked until a replay of it was finished by a consumer.
 //   - A damaged record is an error that names its position; it is never skipped.
 //     A journal of which a crash has torn the end is cut there; one that is damaged
 //     in front of its end is refused with a [*JournalDamagedError].
@@ -31,9 +32,9 @@
 //
 // # What it refuses
 //
-// Deletes, tombstones, stream metadata, BatchAppend, persistent subscriptions to
-// a single stream, changing a group and replaying parked messages are answered
-// with UNIMPLEMENTED. There is no TLS and no authentication: it listens on the
+// Deletes, tombstones, stream metadata and BatchAppend are answered with
+// UNIMPLEMENTED. What persistent subscriptions keep in streams of their own is
+// written by the node alone. There is no TLS and no authentication: it listens on the
 // loopback interface unless it is told otherwise. Two nodes never share a folder:
 // the second is refused with [ErrInUse].
 //
@@ -78,8 +79,10 @@
 // The horizon is the position up to which the log is durable. Every reader stops
 // there and waits for it to move.
 //
-// Persistent subscriptions keep their settings in $persistentSubscriptionConfig,
-// their progress in $persistentsubscription-$all::GROUP-checkpoint (the newest two
-// events) and what they gave up on in $persistentsubscription-$all::GROUP-parked.
-// The latter two are hidden from $all.
+// A persistent subscription's key is STREAM::GROUP, where STREAM may be $all. All of
+// them keep their settings in $persistentSubscriptionConfig (the newest two events),
+// each its progress in $persistentsubscription-KEY-checkpoint (the newest two events)
+// and what it gave up on in $persistentsubscription-KEY-parked. $tb in the metadata of
+// the latter is how far it has been replayed. $all does not show the checkpoints and
+// the parked messages of groups on $all itself: such a group would feed itself.
 package node

@@ -18,7 +18,8 @@ const (
 	maxFilterBytes    = 64 << 10
 	defaultWindow     = 32 // events, where the client leaves the window open
 
-	allGroupsPrefix = "$persistentsubscription-$all::"
+	groupsPrefix    = "$persistentsubscription-"
+	allGroupsPrefix = groupsPrefix + allStream + "::"
 	parkedSuffix    = "-parked"
 	progressSuffix  = "-checkpoint"
 	epochStream     = "$epoch-information"
@@ -165,9 +166,15 @@ func groupFilter(o *persistent.CreateReq_AllOptions) (filterSpec, error) {
 	}
 }
 
-func progressStream(group string) string { return allGroupsPrefix + group + progressSuffix }
-
-func parkedStream(group string) string { return allGroupsPrefix + group + parkedSuffix }
+// bookkeeping says that a stream is the node's own, or describes one that is. The
+// node could not go on with what others may write there, or without what they may
+// delete.
+func bookkeeping(stream string) bool {
+	stream = tombstoneOf(stream)
+	rest, group := strings.CutPrefix(stream, groupsPrefix)
+	return stream == configStream || stream == epochStream ||
+		group && (strings.HasSuffix(rest, parkedSuffix) || strings.HasSuffix(rest, progressSuffix))
+}
 
 // parseLink reads the target of a link event: revision@stream.
 func parseLink(data []byte) (stream []byte, revision uint64, ok bool) {

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
@@ -77,38 +76,6 @@ func FuzzFilterRequest(f *testing.F) {
 			t.Fatal("a filter was dropped")
 		}
 		filter.matches(&record{stream: name, eventType: name})
-	})
-}
-
-func FuzzGroupRequest(f *testing.F) {
-	for _, o := range []*persistent.CreateReq_Options{
-		{},
-		{GroupName: "g", StreamOption: &persistent.CreateReq_Options_All{}},
-		{GroupName: "g", StreamOption: &persistent.CreateReq_Options_Stream{}},
-		{GroupName: "g", Settings: &persistent.CreateReq_Settings{ReadBatchSize: 1, HistoryBufferSize: 2, MaxCheckpointCount: 1, ConsumerStrategy: "RoundRobin",
-			MessageTimeout: &persistent.CreateReq_Settings_MessageTimeoutTicks{MessageTimeoutTicks: 1 << 62}},
-			StreamOption: &persistent.CreateReq_Options_All{All: &persistent.CreateReq_AllOptions{
-				AllOption: &persistent.CreateReq_AllOptions_Position{Position: &persistent.CreateReq_Position{CommitPosition: 1}}}}},
-	} {
-		b, err := proto.Marshal(o)
-		require.NoError(f, err)
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, request []byte) {
-		var o persistent.CreateReq_Options
-		if proto.Unmarshal(request, &o) != nil {
-			return
-		}
-		config, _, err := readGroupConfig(&o)
-		switch status.Code(err) {
-		case codes.OK:
-			if config.HistoryBufferSize < 2 || config.MessageTimeoutMs < 0 || config.messageTimeout() < 0 || config.checkpointAfter() < 0 || config.Group == "" {
-				t.Fatalf("%+v was taken", config)
-			}
-		case codes.InvalidArgument, codes.Unimplemented:
-		default:
-			t.Fatalf("a wrong request is INVALID_ARGUMENT or UNIMPLEMENTED, this was %v", err)
-		}
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 
 const (
 	bufferBytes = 8 << 20 // payload of messages that wait for a consumer
+	idleBytes   = 256 << 10
 	maxBuffered = 10_000
 )
 
@@ -28,21 +29,28 @@ var (
 )
 
 // group is one persistent subscription. One goroutine owns everything below; the
-// others hand it functions through do and post.
+// others hand it functions through do and post. While nothing happens it sleeps.
 //
-//	                 ┌─────────────── retry ◀───────────────┐
-//	log ─▶ fill ─▶ buffer ─▶ dispatch ─▶ in flight ─▶ nack, time-out, disconnect
-//	        │                                │              │ too often, or told to
-//	        │                             ack, skip         ▼
-//	        ▼                                ▼             park ─▶ durable link
-//	outstanding (in order of the log) ◀── finished ◀────────┘
+//	parked ─▶ load ─────┐
+//	                    ▼
+//	                ┌─ retry ◀───────────────────┐
+//	                ▼                            │
+//	source ─▶ fill ─▶ buffer ─▶ dispatch ─▶ in flight ─▶ nack, time-out, disconnect
+//	            │                            │              │ too often, or told to
+//	            │                         ack, skip         ▼
+//	            ▼                            ▼           parking ─▶ durable link
+//	        outstanding, replaying ◀───── finished ◀────────┘
 //
-// A message is outstanding from fill until it is finished. The checkpoint is the
-// place in front of the first outstanding message: never beyond what a consumer or
+// A message is outstanding from fill until it is finished, or replaying if it was
+// loaded from what is parked. Both lists are in the order in which it was read. The
+// checkpoint is the place in front of the first outstanding message and the parked
+// stream's $tb is at the first one that is replaying: never beyond what a consumer or
 // a durable link has taken over.
 type group struct {
 	config    groupConfig
-	filter    *filter
+	key       groupKey
+	source    source
+	strategy  strategy
 	log       *log
 	committer *committer
 	logger    *slog.Logger
@@ -53,25 +61,28 @@ type group struct {
 	stopped    chan struct{}
 	background sync.WaitGroup
 
-	consumers []*consumer
-	turn      int // whose turn it is
-
-	read        place      // how far the log has been read
+	consumers   []*consumer
+	read        place      // how far the source has been read
 	buffer      []*message // never delivered yet
 	bufferBytes int
-	retry       []*message // delivered before; they go first
+	retry       []*message // delivered before, or parked before; they go first
 	outstanding *list.List // of *message
-	fault       error      // why it cannot go on: the log is damaged, or takes no more writes
+	replaying   *list.List // of *message
+	parking     []parking  // on their way into the parked stream, or waiting for it
+	isParking   bool
+	replay      replay
+	fault       error // why it cannot go on: the log is damaged, or takes no more writes
 
-	saved     place // the durable checkpoint
-	savedAt   time.Time
-	saving    bool
-	delivered int64
-	parked    int64
+	saved        place // the durable checkpoint
+	checkpointed bool  // there is one
+	savedAt      time.Time
+	saving       bool
+	delivered    int64
+	measured     measurement
 }
 
-// place is a position, and how many events $all shows up to it since the group
-// was started.
+// place is how far something has come in the source, and how many events counted up
+// to it since the group was started.
 type place struct {
 	position uint64
 	count    uint64
@@ -79,9 +90,11 @@ type place struct {
 
 type message struct {
 	resolved
-	before   place // the place in front of it
+	before   place // the place in front of it, in the source or in the parked stream
+	replayed bool
 	retries  int32
 	deadline time.Time // zero: none
+	bucket   uint32    // the pinned strategies'; zero: not known yet
 	element  *list.Element
 }
 
@@ -96,7 +109,9 @@ type consumer struct {
 	gone      chan struct{} // closed when the group drops it
 	reason    error         // why; set before gone is closed
 	from      string
+	name      string
 	delivered int64
+	measured  int64 // of delivered, when somebody last asked
 }
 
 type delivery struct {
@@ -104,61 +119,117 @@ type delivery struct {
 	retries int32
 }
 
-func newGroup(n *Node, config groupConfig, f *filter) (*group, error) {
-	from := *config.Begin
+// measurement is what the averages are taken from.
+type measurement struct {
+	at    time.Time
+	items int64
+}
+
+// newGroup takes up a group where the log says that it is. Its settings say where it
+// begins.
+func newGroup(n *Node, config groupConfig) (*group, error) {
 	upto := n.committer.horizon.durable()
-	if position, found, err := loadCheckpoint(n.log, config.Group, upto); err != nil {
-		return nil, err
-	} else if found {
-		from = position
-	}
-	last, err := n.log.last([]byte(parkedStream(config.Group)), upto)
-	if err != nil {
-		return nil, err
-	}
+	now := time.Now()
 	g := &group{
 		config:      config,
-		filter:      f,
+		key:         config.key(),
+		strategy:    newStrategy(config.Strategy),
 		log:         n.log,
 		committer:   n.committer,
-		logger:      n.logger.With("group", config.Group),
+		logger:      n.logger.With("stream", config.Stream, "group", config.Group),
 		tick:        n.tick,
 		inbox:       make(chan func()),
 		stop:        make(chan struct{}),
 		stopped:     make(chan struct{}),
-		read:        place{position: from},
-		saved:       place{position: from},
-		savedAt:     time.Now(),
+		read:        place{position: *config.Begin},
+		savedAt:     now,
 		outstanding: list.New(),
+		replaying:   list.New(),
+		measured:    measurement{at: now},
 	}
-	if last != nil {
-		g.parked = int64(last.revision) + 1
+	var err error
+	if g.source, err = newSource(n, &config); err != nil {
+		return nil, err
+	}
+	if err := g.load(upto); err != nil {
+		g.source.close()
+		return nil, err
 	}
 	return g, nil
+}
+
+// load reads what is durable of the group's progress.
+func (g *group) load(upto uint64) error {
+	position, found, err := loadCheckpoint(g.log, g.key, g.source, upto)
+	if err != nil {
+		return err
+	}
+	if found {
+		g.read.position, g.checkpointed = position, true
+	}
+	g.saved = g.read
+	first, _, err := parkedRange(g.log, g.key, upto)
+	g.replay = replay{next: first, claimed: first, saved: first}
+	return err
 }
 
 // run is the goroutine.
 func (g *group) run() {
 	defer close(g.stopped)
-	ticker := time.NewTicker(g.tick)
-	defer ticker.Stop()
+	defer g.source.close()
+	clock := time.NewTimer(time.Hour)
+	defer clock.Stop()
+	running := false
 	for {
 		if err := g.committer.err(); err != nil {
 			g.fail(err) // nothing that consumers say can be made durable
 		}
 		more := g.fill()
-		g.dispatch()
+		if g.dispatch() && (more == nil || g.replay.next < g.replay.claimed) {
+			more = closedChannel // there is room again
+		}
+		g.park()
 		g.checkpoint()
+		g.truncate()
+		if !running && g.waitsForTime() {
+			clock.Reset(g.tick)
+			running = true
+		}
 		select {
 		case f := <-g.inbox:
 			f()
 		case <-more:
-		case now := <-ticker.C:
+		case now := <-clock.C:
+			running = false
 			g.expire(now)
 		case <-g.stop:
+			g.settle()
 			return
 		}
 	}
+}
+
+// settle takes in what was on its way into the log when the group was stopped.
+func (g *group) settle() {
+	done := make(chan struct{})
+	go func() { defer close(done); g.background.Wait() }()
+	for {
+		select {
+		case f := <-g.inbox:
+			f()
+		case <-done:
+			return
+		}
+	}
+}
+
+// waitsForTime says whether something may become due just by waiting.
+func (g *group) waitsForTime() bool {
+	if g.config.MessageTimeoutMs > 0 && slices.ContainsFunc(g.consumers, func(c *consumer) bool { return len(c.inFlight) > 0 }) {
+		return true
+	}
+	count := g.finished().count - g.saved.count
+	return !g.saving && count > 0 && count >= uint64(g.config.MinCheckpointCount)
 }
 
 // do runs f on the group's goroutine and waits for it.
@@ -175,7 +246,7 @@ func (g *group) do(ctx context.Context, f func()) error {
 	return nil
 }
 
-// post is do for the group's own helpers, which the group waits for when it stops.
+// post is do without the waiting.
 func (g *group) post(f func()) {
 	select {
 	case g.inbox <- f:
@@ -183,19 +254,52 @@ func (g *group) post(f func()) {
 	}
 }
 
-// end stops the group. With keep it writes how far it has come, else its streams
-// are about to vanish. Consumers are dropped with reason.
-func (g *group) end(keep bool, reason error) {
+// later appends to the log while the group goes on, and then tells it how that went.
+// A group that is stopped waits for it.
+func (g *group) later(req *appendRequest, then func(error)) {
+	g.background.Add(1)
+	go func() {
+		defer g.background.Done()
+		res := g.committer.append(context.Background(), req)
+		g.post(func() { then(res.err) })
+	}()
+}
+
+// halt stops the goroutine. What the group knows stands still from then on, and
+// belongs to the caller.
+func (g *group) halt() {
 	close(g.stop)
 	<-g.stopped
-	g.background.Wait() // what was on its way into the log is there now
-	if at := g.finished(); keep && at.position > g.saved.position {
-		if req, err := checkpointRequest(g.config.Group, at.position); err == nil {
-			if res := g.committer.append(context.Background(), req); res.err != nil {
-				g.logger.Warn("a persistent subscription's last checkpoint was not written: some messages will be delivered again", "error", res.err)
-			}
-		}
+}
+
+// saveProgress writes how far a group has come that was stopped.
+func (g *group) saveProgress() {
+	at := g.finished()
+	if at.count == g.saved.count {
+		return
 	}
+	req, err := checkpointRequest(g.key, g.source.format(at.position))
+	if err == nil {
+		err = g.committer.append(context.Background(), req).err
+	}
+	if err != nil {
+		g.logger.Warn("a persistent subscription's last checkpoint was not written: some messages will be delivered again", "error", err)
+	}
+}
+
+// saveReplay writes how far a group's replay has come that was stopped.
+func (g *group) saveReplay() {
+	at := g.replayed()
+	if at <= g.replay.saved {
+		return
+	}
+	if err := g.committer.append(context.Background(), truncateRequest(g.key, at)).err; err != nil {
+		g.logger.Warn("what was replayed stays parked: some messages will be delivered again with the next replay", "error", err)
+	}
+}
+
+// drop sends the consumers away of a group that was stopped.
+func (g *group) drop(reason error) {
 	for _, c := range g.consumers {
 		c.drop(reason)
 	}
@@ -222,26 +326,34 @@ func (g *group) fail(err error) {
 // fill reads on while there is room. It returns a channel that is ready when there
 // is more to read, or nil while there is no room for it.
 func (g *group) fill() <-chan struct{} {
-	if g.fault != nil || g.full() {
+	if g.fault != nil {
 		return nil
 	}
-	upto, moved := g.committer.horizon.now()
+	if err := g.loadReplay(); err != nil {
+		g.fail(err)
+		return nil
+	}
+	if g.full() {
+		return nil
+	}
+	upto, moved := g.source.now()
 	var found []*message
 	scanned, size := 0, 0
 	stopped := false
-	err := g.log.forwards(g.read.position, upto, func(r *record) (bool, error) {
+	room, bytes := g.room()
+	err := g.source.scan(g.read.position, upto, func(r *record) (bool, error) {
 		before := g.read
-		g.read.position = r.position
-		if !hidden(r.stream) {
+		g.read.position = g.source.behind(r)
+		counts, wanted := g.source.shows(r)
+		if counts {
 			g.read.count++
-			if g.filter.matches(r) {
-				found = append(found, &message{resolved: resolved{event: r.clone()}, before: before})
-				size += len(r.encoded)
-			}
+		}
+		if wanted {
+			found = append(found, &message{resolved: resolved{event: r.clone()}, before: before})
+			size += len(r.encoded)
 		}
 		scanned++
-		stopped = scanned >= pageScanned || len(found) >= pageEvents || g.bufferBytes+size >= bufferBytes ||
-			len(g.buffer)+len(found) >= g.room()
+		stopped = scanned >= pageScanned || len(found) >= pageEvents || g.bufferBytes+size >= bytes || len(g.buffer)+len(found) >= room
 		return !stopped, nil
 	})
 	for _, m := range found {
@@ -262,71 +374,143 @@ func (g *group) fill() <-chan struct{} {
 	case stopped:
 		return closedChannel
 	}
-	g.read.position = max(g.read.position, upto)
+	g.read.position = g.source.end(g.read.position, upto)
 	return moved
 }
 
-func (g *group) room() int { return min(int(g.config.HistoryBufferSize), maxBuffered) }
+// room is how many messages and bytes may wait. Without consumers it is little: there
+// may be many groups that nobody listens to.
+func (g *group) room() (messages, bytes int) {
+	if len(g.consumers) == 0 {
+		return min(int(g.config.ReadBatchSize), maxBuffered), idleBytes
+	}
+	return min(int(g.config.HistoryBufferSize), maxBuffered), bufferBytes
+}
 
 func (g *group) full() bool {
-	return len(g.buffer) >= g.room() || g.bufferBytes >= bufferBytes
+	messages, bytes := g.room()
+	return len(g.buffer) >= messages || g.bufferBytes >= bytes
 }
 
-// dispatch hands out messages while a consumer can take the next one.
-func (g *group) dispatch() {
-	if len(g.consumers) == 0 {
-		return
+// loadReplay reads on in what is to be replayed, when everything before is on its
+// way.
+func (g *group) loadReplay() error {
+	if g.replay.next >= g.replay.claimed || len(g.retry) > 0 {
+		return nil
 	}
-	now := time.Now()
-	g.retry = g.retry[g.handOut(g.retry, now):]
-	if len(g.retry) > 0 && g.capacity() == 0 {
-		return
+	upto := g.committer.horizon.durable()
+	room, bytes := g.room()
+	var links []*record
+	size := 0
+	stopped := false
+	err := readForGroup(g.log, []byte(g.key.parked()), g.replay.next, upto, func(r *record) (bool, error) {
+		if r.revision >= g.replay.claimed {
+			return false, nil
+		}
+		links = append(links, r.clone())
+		size += len(r.encoded)
+		stopped = len(links) >= min(room, pageEvents) || size >= bytes
+		return !stopped, nil
+	})
+	if err != nil {
+		return err
 	}
-	sent := g.handOut(g.buffer, now)
-	for i, m := range g.buffer[:sent] {
-		g.bufferBytes -= m.size()
-		g.buffer[i] = nil
+	for _, link := range links {
+		target, err := g.log.resolve(link, true, upto)
+		if err != nil {
+			return err
+		}
+		m := &message{resolved: target, before: place{position: link.revision}, replayed: true}
+		m.element = g.replaying.PushBack(m)
+		g.retry = append(g.retry, m)
+		g.replay.next = link.revision + 1
 	}
-	g.buffer = g.buffer[sent:]
-}
-
-// handOut delivers from the front of a queue and returns how many it could.
-func (g *group) handOut(queue []*message, now time.Time) int {
-	for i, m := range queue {
-		c := g.choose(m.original().id)
-		if c == nil {
-			return i
-		}
-		if timeout := g.config.messageTimeout(); timeout > 0 {
-			m.deadline = now.Add(timeout)
-		}
-		c.inFlight[m.original().id] = m
-		c.out <- delivery{m.resolved, m.retries}
-		c.delivered++
-		g.delivered++
-	}
-	return len(queue)
-}
-
-// choose picks the consumer for a message. A consumer tells messages apart by event
-// id, so it is never given one twice at a time.
-func (g *group) choose(id uuid.UUID) *consumer {
-	for i := range g.consumers {
-		at := (g.turn + i) % len(g.consumers)
-		c := g.consumers[at]
-		if c.free() == 0 {
-			continue
-		}
-		if _, has := c.inFlight[id]; has {
-			continue
-		}
-		g.turn = at
-		if g.config.Strategy == strategyRoundRobin {
-			g.turn = at + 1
-		}
-		return c
+	if !stopped {
+		g.replay.next = g.replay.claimed
 	}
 	return nil
+}
+
+// replayParked delivers again what is parked, or the oldest limit of it. What an
+// earlier call has taken up is not parked any more.
+func (g *group) replayParked(limit uint64) error {
+	if err := cmp.Or(g.fault, g.committer.err()); err != nil {
+		return err
+	}
+	first, end, err := parkedRange(g.log, g.key, g.committer.horizon.durable())
+	if err != nil {
+		return err
+	}
+	from := max(first, g.replay.claimed)
+	if end <= from {
+		return nil
+	}
+	g.replay.claimed = from + min(limit, end-from)
+	return nil
+}
+
+// dispatch hands out messages while a consumer can take the next one. It says whether
+// there were any.
+func (g *group) dispatch() bool {
+	if len(g.consumers) == 0 || len(g.parking) >= parkingWaiting {
+		return false
+	}
+	now := time.Now()
+	waiting := len(g.retry) + len(g.buffer)
+	g.retry, _ = g.handOut(g.retry, now)
+	if len(g.retry) == 0 || g.capacity() > 0 {
+		var size int
+		g.buffer, size = g.handOut(g.buffer, now)
+		g.bufferBytes -= size
+	}
+	return len(g.retry)+len(g.buffer) < waiting
+}
+
+// handOut delivers from the front of a queue. It returns what is left and the size of
+// what is not.
+func (g *group) handOut(queue []*message, now time.Time) (left []*message, size int) {
+	free := g.capacity()
+	left = queue[:0]
+	for i, m := range queue {
+		var c *consumer
+		if free > 0 {
+			c = g.strategy.choose(m, g.consumers)
+		}
+		switch {
+		case c != nil:
+			g.deliver(c, m, now)
+			size += m.size()
+			free--
+		case free > 0 && g.strategy.overtakes():
+			left = append(left, m)
+		case len(left) == 0:
+			clear(queue[:i])
+			return queue[i:], size
+		default:
+			left = append(left, queue[i:]...)
+			clear(queue[len(left):])
+			return left, size
+		}
+	}
+	clear(queue[len(left):])
+	return left, size
+}
+
+func (g *group) deliver(c *consumer, m *message, now time.Time) {
+	if timeout := g.config.messageTimeout(); timeout > 0 {
+		m.deadline = now.Add(timeout)
+	}
+	c.inFlight[m.original().id] = m
+	c.out <- delivery{m.resolved, m.retries}
+	c.delivered++
+	g.delivered++
+}
+
+// takes says whether a consumer can be given a message. It tells messages apart by
+// event id, so it is never given one twice at a time.
+func (c *consumer) takes(m *message) bool {
+	_, has := c.inFlight[m.original().id]
+	return !has && c.free() > 0
 }
 
 func (c *consumer) free() int {
@@ -341,9 +525,9 @@ func (g *group) capacity() (n int) {
 }
 
 // connect adds a consumer.
-func (g *group) connect(slots int, from string) (*consumer, error) {
+func (g *group) connect(slots int, from, name string) (*consumer, error) {
 	if limit := int(g.config.MaxSubscribers); limit > 0 && len(g.consumers) >= limit {
-		return nil, status.Errorf(codes.FailedPrecondition, "group %q takes at most %d consumers at a time", g.config.Group, limit)
+		return nil, status.Errorf(codes.FailedPrecondition, "group %q takes at most %d consumers at a time", g.key, limit)
 	}
 	if slots < 1 {
 		return nil, invalid("a consumer has a buffer of at least one message")
@@ -359,8 +543,10 @@ func (g *group) connect(slots int, from string) (*consumer, error) {
 		inFlight: map[uuid.UUID]*message{},
 		gone:     make(chan struct{}),
 		from:     from,
+		name:     name,
 	}
 	g.consumers = append(g.consumers, c)
+	g.strategy.joined(c, g.consumers)
 	return c, nil
 }
 
@@ -372,6 +558,7 @@ func (g *group) disconnect(c *consumer, count bool) {
 		return
 	}
 	g.consumers = slices.Delete(g.consumers, at, at+1)
+	g.strategy.left(c)
 	for _, m := range inOrder(c.inFlight) {
 		delete(c.inFlight, m.original().id)
 		if count {
@@ -382,12 +569,21 @@ func (g *group) disconnect(c *consumer, count bool) {
 	}
 }
 
+// inOrder sorts messages as they were read, what was parked before first.
 func inOrder(messages map[uuid.UUID]*message) []*message {
 	sorted := make([]*message, 0, len(messages))
 	for _, m := range messages {
 		sorted = append(sorted, m)
 	}
-	slices.SortFunc(sorted, func(a, b *message) int { return cmp.Compare(a.before.position, b.before.position) })
+	slices.SortFunc(sorted, func(a, b *message) int {
+		if a.replayed != b.replayed {
+			if a.replayed {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.before.position, b.before.position)
+	})
 	return sorted
 }
 
@@ -409,7 +605,7 @@ func (g *group) nack(c *consumer, ids []uuid.UUID, action persistent.ReadReq_Nac
 		}
 		switch action {
 		case persistent.ReadReq_Nack_Park:
-			g.park(m, cmp.Or(reason, "the consumer asked for it"))
+			g.parking = append(g.parking, parking{m, cmp.Or(reason, "the consumer asked for it")})
 		case persistent.ReadReq_Nack_Skip, persistent.ReadReq_Nack_Stop:
 			g.finish(m)
 		default:
@@ -447,40 +643,45 @@ func (g *group) again(m *message, reason string) {
 		if reason != "" {
 			text += ", the last time: " + reason
 		}
-		g.park(m, text)
+		g.parking = append(g.parking, parking{m, text})
 		return
 	}
 	m.retries++
 	g.retry = append(g.retry, m)
 }
 
-// park puts a link to a message into the group's parked stream and then finishes
-// it. Until the link is durable the message stays outstanding.
-func (g *group) park(m *message, reason string) {
-	req, err := parkRequest(g.config.Group, m.resolved, reason, time.Now())
-	if err != nil {
-		g.logger.Error("a message cannot be parked and is tried again", "position", m.original().position, "error", err)
-		g.retry = append(g.retry, m)
+// park puts links to messages into the group's parked stream and then finishes them.
+// Until its link is durable a message stays outstanding.
+func (g *group) park() {
+	if g.isParking || len(g.parking) == 0 || g.fault != nil {
 		return
 	}
-	g.background.Add(1)
-	go func() {
-		defer g.background.Done()
-		res := g.committer.append(context.Background(), req)
-		g.post(func() {
-			if res.err != nil {
-				g.logger.Error("a message was not parked and is tried again", "position", m.original().position, "error", res.err)
-				g.retry = append(g.retry, m)
-				return
-			}
-			g.logger.Warn("a message was parked", "position", m.original().position, "reason", reason)
-			g.parked++
-			g.finish(m)
-		})
-	}()
+	batch := g.parking[:min(len(g.parking), parkedAtATime)]
+	req, err := parkRequest(g.key, batch, time.Now())
+	if err != nil {
+		g.fail(err)
+		return
+	}
+	g.isParking = true
+	g.later(req, func(err error) {
+		g.isParking = false
+		if err != nil {
+			g.logger.Error("messages were not parked", "count", len(batch), "error", err)
+			return // they are tried again as long as the log takes anything
+		}
+		g.parking = slices.Clone(g.parking[len(batch):])
+		for _, p := range batch {
+			g.logger.Warn("a message was parked", "position", p.message.original().position, "reason", p.reason)
+			g.finish(p.message)
+		}
+	})
 }
 
 func (g *group) finish(m *message) {
+	if m.replayed {
+		g.replaying.Remove(m.element)
+		return
+	}
 	g.outstanding.Remove(m.element)
 }
 
@@ -490,6 +691,14 @@ func (g *group) finished() place {
 		return first.Value.(*message).before
 	}
 	return g.read
+}
+
+// replayed is the revision in the parked stream up to which everything was replayed.
+func (g *group) replayed() uint64 {
+	if first := g.replaying.Front(); first != nil {
+		return first.Value.(*message).before.position
+	}
+	return g.replay.next
 }
 
 // checkpoint writes down how far the group has come, when the settings say so.
@@ -504,35 +713,62 @@ func (g *group) checkpoint() {
 	default:
 		return
 	}
-	req, err := checkpointRequest(g.config.Group, at.position)
+	req, err := checkpointRequest(g.key, g.source.format(at.position))
 	if err != nil {
 		g.logger.Error("a persistent subscription's checkpoint cannot be written", "error", err)
 		return
 	}
 	g.saving = true
-	g.background.Add(1)
-	go func() {
-		defer g.background.Done()
-		res := g.committer.append(context.Background(), req)
-		g.post(func() {
-			g.saving, g.savedAt = false, time.Now()
-			if res.err != nil {
-				g.logger.Warn("a persistent subscription's checkpoint was not written", "error", res.err)
-				return
-			}
-			g.saved = at
-		})
-	}()
+	g.later(req, func(err error) {
+		g.saving, g.savedAt = false, time.Now()
+		if err != nil {
+			g.logger.Warn("a persistent subscription's checkpoint was not written", "error", err)
+			return
+		}
+		g.saved, g.checkpointed = at, true
+	})
 }
 
-// info describes the group as clients see it.
-func (g *group) info() *persistent.SubscriptionInfo {
+// truncate takes out of the parked stream what was replayed and finished: when that is
+// all of it, and now and then before.
+func (g *group) truncate() {
+	at := g.replayed()
+	if g.replay.saving || at <= g.replay.saved || g.committer.err() != nil ||
+		g.replaying.Len() > 0 && at-g.replay.saved < uint64(g.config.MaxCheckpointCount) {
+		return
+	}
+	g.replay.saving = true
+	g.later(truncateRequest(g.key, at), func(err error) {
+		g.replay.saving = false
+		if err != nil {
+			g.logger.Warn("what was replayed stays parked", "error", err)
+			return
+		}
+		g.replay.saved = at
+	})
+}
+
+// info describes the group as clients see it. Averages are since the last call.
+func (g *group) info() (*persistent.SubscriptionInfo, error) {
+	upto := g.committer.horizon.durable()
+	first, end, err := parkedRange(g.log, g.key, upto)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	perSecond := func(items int64) int32 {
+		return int32(float64(items) / max(now.Sub(g.measured.at), time.Millisecond).Seconds())
+	}
+	since := g.delivered - g.measured.items
 	c := &g.config
 	info := &persistent.SubscriptionInfo{
 		EventSource:                 c.Stream,
 		GroupName:                   c.Group,
 		Status:                      "Live",
+		AveragePerSecond:            perSecond(since),
 		TotalItems:                  g.delivered,
+		CountSinceLastMeasurement:   since,
+		LastKnownEventPosition:      g.source.format(g.read.position),
 		ResolveLinkTos:              c.ResolveLinks,
 		StartFrom:                   c.StartFrom,
 		MessageTimeoutMilliseconds:  int32(c.MessageTimeoutMs),
@@ -546,29 +782,34 @@ func (g *group) info() *persistent.SubscriptionInfo {
 		MaxCheckPointCount:          c.MaxCheckpointCount,
 		ReadBufferCount:             int32(len(g.buffer)),
 		RetryBufferCount:            int32(len(g.retry)),
-		OutstandingMessagesCount:    int32(g.outstanding.Len()),
+		OutstandingMessagesCount:    int32(g.outstanding.Len() + g.replaying.Len() - len(g.buffer) - len(g.retry)),
 		NamedConsumerStrategy:       c.Strategy,
 		MaxSubscriberCount:          c.MaxSubscribers,
-		ParkedMessageCount:          g.parked,
-		LastKnownEventPosition:      formatPosition(g.read.position),
+		ParkedMessageCount:          int64(end - min(end, max(first, g.replay.claimed))),
 	}
-	if g.saved.position > 0 {
-		info.LastCheckpointedEventPosition = formatPosition(g.saved.position)
+	if g.checkpointed {
+		info.LastCheckpointedEventPosition = g.source.format(g.saved.position)
 	}
 	switch {
 	case g.fault != nil:
 		info.Status = "Faulted"
-	case g.read.position < g.committer.horizon.durable():
+	case g.full():
 		info.Status = "Behind"
 	}
 	for _, consumer := range g.consumers {
+		since := consumer.delivered - consumer.measured
+		consumer.measured = consumer.delivered
 		info.TotalInFlightMessages += int32(len(consumer.inFlight))
 		info.Connections = append(info.Connections, &persistent.SubscriptionInfo_ConnectionInfo{
-			From:             consumer.from,
-			TotalItems:       consumer.delivered,
-			AvailableSlots:   int32(consumer.free()),
-			InFlightMessages: int32(len(consumer.inFlight)),
+			From:                      consumer.from,
+			ConnectionName:            consumer.name,
+			AverageItemsPerSecond:     perSecond(since),
+			TotalItems:                consumer.delivered,
+			CountSinceLastMeasurement: since,
+			AvailableSlots:            int32(consumer.free()),
+			InFlightMessages:          int32(len(consumer.inFlight)),
 		})
 	}
-	return info
+	g.measured = measurement{now, g.delivered}
+	return info, nil
 }

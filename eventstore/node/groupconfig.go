@@ -3,12 +3,14 @@ package node
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/google/uuid"
 )
 
@@ -18,23 +20,38 @@ const (
 	checkpointType   = "$SubscriptionCheckpoint"
 	configVersion    = "2"
 	keptCheckpoints  = 2
+	keptConfigs      = 2
+	maxGroups        = 2000
 	maxGroupName     = 256
 	maxConsumerSlots = 4096 // messages in flight to one consumer, whatever it asks for
-
-	strategyRoundRobin = "RoundRobin"
-	strategySingle     = "DispatchToSingle"
+	maxVerdicts      = 10_000
 
 	startFromStart = "C:0/P:0"
 	startFromEnd   = "C:-1/P:-1"
 )
 
-// groupConfig is a persistent subscription as it was created. Its JSON is stored.
+// groupKey names a group: groups of different streams may have the same name.
+type groupKey struct{ stream, group string }
+
+func (k groupKey) String() string { return k.stream + "::" + k.group }
+
+func (k groupKey) progress() string { return groupsPrefix + k.String() + progressSuffix }
+
+func (k groupKey) parked() string { return groupsPrefix + k.String() + parkedSuffix }
+
+// streams are those that come and go with the group, and their metadata with them.
+func (k groupKey) streams() []string {
+	return []string{k.progress(), k.parked()}
+}
+
+// groupConfig is a persistent subscription as it was created or last changed. Its
+// JSON is stored.
 type groupConfig struct {
 	Stream             string     `json:"stream"`
 	Group              string     `json:"group"`
 	Filter             filterSpec `json:"filter"`
 	StartFrom          string     `json:"startFrom"`       // as it was asked for
-	Begin              *uint64    `json:"begin,omitempty"` // deliver what is behind this position; absent: behind this event
+	Begin              *uint64    `json:"begin,omitempty"` // the place in the source where it starts; absent: where the source ended at this event
 	ResolveLinks       bool       `json:"resolveLinkTos,omitempty"`
 	ExtraStatistics    bool       `json:"extraStatistics,omitempty"`
 	MessageTimeoutMs   int64      `json:"messageTimeout"` // 0: none
@@ -49,6 +66,8 @@ type groupConfig struct {
 	Strategy           string     `json:"namedConsumerStrategy"`
 }
 
+func (c *groupConfig) key() groupKey { return groupKey{c.Stream, c.Group} }
+
 func (c *groupConfig) messageTimeout() time.Duration {
 	return time.Duration(c.MessageTimeoutMs) * time.Millisecond
 }
@@ -57,31 +76,80 @@ func (c *groupConfig) checkpointAfter() time.Duration {
 	return time.Duration(c.CheckpointAfterMs) * time.Millisecond
 }
 
-// readGroupConfig checks a request to create a group. Its errors are gRPC statuses.
-func readGroupConfig(o *persistent.CreateReq_Options) (groupConfig, *filter, error) {
-	refuse := func(err error) (groupConfig, *filter, error) { return groupConfig{}, nil, err }
-	all, ok := o.GetStreamOption().(*persistent.CreateReq_Options_All)
-	if !ok {
-		return refuse(unimplemented("persistent subscriptions to a single stream"))
-	}
-	if err := checkGroupName(o.GetGroupName()); err != nil {
-		return refuse(err)
-	}
-	spec, err := groupFilter(all.All)
-	if err != nil {
-		return refuse(err)
-	}
-	f, err := spec.compile()
-	if err != nil {
-		return refuse(err)
-	}
+// groupSettings is what requests to create and to change a group have in common.
+type groupSettings interface {
+	GetResolveLinks() bool
+	GetExtraStatistics() bool
+	GetMaxRetryCount() int32
+	GetMinCheckpointCount() int32
+	GetMaxCheckpointCount() int32
+	GetMaxSubscriberCount() int32
+	GetLiveBufferSize() int32
+	GetReadBatchSize() int32
+	GetHistoryBufferSize() int32
+	GetMessageTimeoutMs() int32
+	GetMessageTimeoutTicks() int64
+	GetCheckpointAfterMs() int32
+	GetCheckpointAfterTicks() int64
+}
+
+// createConfig reads a request to create a group. upto is how far the log goes. What
+// it returns has a key also when there is an error.
+func createConfig(o *persistent.CreateReq_Options, upto uint64) (groupConfig, error) {
 	s := o.GetSettings()
-	c := groupConfig{
-		Stream:             allStream,
-		Group:              o.GetGroupName(),
-		Filter:             spec,
+	strategy := s.GetConsumerStrategy()
+	if strategy == "" {
+		strategy = s.GetNamedConsumerStrategy().String()
+	}
+	c := settingsOf(s, strategy)
+	c.Group = o.GetGroupName()
+	var err error
+	switch what := o.GetStreamOption().(type) {
+	case *persistent.CreateReq_Options_All:
+		c.Stream = allStream
+		if c.Filter, err = groupFilter(what.All); err != nil {
+			return c, err
+		}
+		err = c.start(what.All.GetAllOption(), upto)
+	case *persistent.CreateReq_Options_Stream:
+		err = c.startStream(what.Stream.GetStreamIdentifier(), what.Stream.GetRevisionOption())
+	default: // from a client that knows no groups on $all
+		err = c.startStream(o.GetStreamIdentifier(), &persistent.CreateReq_StreamOptions_Revision{Revision: s.GetRevision()})
+	}
+	if err != nil {
+		return c, err
+	}
+	return c, c.check()
+}
+
+// updateConfig is createConfig for a request to change a group. There is no filter in
+// it: the group keeps the one it has, which the caller fills in.
+func updateConfig(o *persistent.UpdateReq_Options, upto uint64) (groupConfig, error) {
+	s := o.GetSettings()
+	c := settingsOf(s, s.GetNamedConsumerStrategy().String())
+	c.Group = o.GetGroupName()
+	var err error
+	switch what := o.GetStreamOption().(type) {
+	case *persistent.UpdateReq_Options_All:
+		c.Stream = allStream
+		err = c.start(what.All.GetAllOption(), upto)
+	case *persistent.UpdateReq_Options_Stream:
+		err = c.startStream(what.Stream.GetStreamIdentifier(), what.Stream.GetRevisionOption())
+	default:
+		err = c.startStream(o.GetStreamIdentifier(), &persistent.UpdateReq_StreamOptions_Revision{Revision: s.GetRevision()})
+	}
+	if err != nil {
+		return c, err
+	}
+	return c, c.check()
+}
+
+func settingsOf(s groupSettings, strategy string) groupConfig {
+	return groupConfig{
 		ResolveLinks:       s.GetResolveLinks(),
 		ExtraStatistics:    s.GetExtraStatistics(),
+		MessageTimeoutMs:   int64(s.GetMessageTimeoutMs()) + s.GetMessageTimeoutTicks()/10_000, // one of them is there
+		CheckpointAfterMs:  int64(s.GetCheckpointAfterMs()) + s.GetCheckpointAfterTicks()/10_000,
 		MaxRetryCount:      s.GetMaxRetryCount(),
 		MinCheckpointCount: s.GetMinCheckpointCount(),
 		MaxCheckpointCount: s.GetMaxCheckpointCount(),
@@ -89,51 +157,76 @@ func readGroupConfig(o *persistent.CreateReq_Options) (groupConfig, *filter, err
 		LiveBufferSize:     s.GetLiveBufferSize(),
 		HistoryBufferSize:  s.GetHistoryBufferSize(),
 		ReadBatchSize:      s.GetReadBatchSize(),
-		Strategy:           s.GetConsumerStrategy(),
+		Strategy:           strategy,
 	}
-	if t, ok := s.GetMessageTimeout().(*persistent.CreateReq_Settings_MessageTimeoutTicks); ok {
-		c.MessageTimeoutMs = t.MessageTimeoutTicks / 10_000
-	} else {
-		c.MessageTimeoutMs = int64(s.GetMessageTimeoutMs())
-	}
-	if t, ok := s.GetCheckpointAfter().(*persistent.CreateReq_Settings_CheckpointAfterTicks); ok {
-		c.CheckpointAfterMs = t.CheckpointAfterTicks / 10_000
-	} else {
-		c.CheckpointAfterMs = int64(s.GetCheckpointAfterMs())
-	}
-	if c.Strategy == "" {
-		c.Strategy = s.GetNamedConsumerStrategy().String()
-	}
-	switch at := all.All.GetAllOption().(type) {
-	case *persistent.CreateReq_AllOptions_Start:
-		c.StartFrom, c.Begin = startFromStart, new(uint64)
-	case *persistent.CreateReq_AllOptions_End:
-		c.StartFrom = startFromEnd
-	case *persistent.CreateReq_AllOptions_Position:
-		// The event at the position is delivered too.
-		commit := at.Position.GetCommitPosition()
-		if commit > math.MaxInt64 {
-			return refuse(invalid("there is no position %d", commit))
-		}
-		begin := max(commit, 1) - 1
-		c.StartFrom, c.Begin = formatPosition(commit), &begin
-	default:
-		return refuse(invalid("a persistent subscription says where it starts"))
-	}
-	return c, f, c.check()
 }
 
-func checkGroupName(name string) error {
-	if name == "" || len(name) > maxGroupName {
-		return invalid("a group has a name of 1 to %d bytes", maxGroupName)
+func (c *groupConfig) startStream(stream *shared.StreamIdentifier, option any) error {
+	c.Stream = string(stream.GetStreamName())
+	if c.Stream == allStream {
+		return invalid("a group on $all is asked for as such and not by a stream's name")
 	}
-	return nil
+	return c.start(option, 0)
+}
+
+// start reads where a group starts. The event that is named there is delivered too.
+func (c *groupConfig) start(option any, upto uint64) error {
+	begin := func(place uint64, text string) error {
+		c.Begin, c.StartFrom = &place, text
+		return nil
+	}
+	position := func(commit, prepare uint64) error {
+		switch {
+		case commit == math.MaxUint64 && prepare == math.MaxUint64: // how some clients write "the end"
+			c.StartFrom = startFromEnd
+			return nil
+		case prepare > commit:
+			return invalid("a prepare position is not above its commit position")
+		case commit > upto:
+			return invalid(reasonPositionPastEnd, commit, prepare, upto, upto)
+		}
+		return begin(max(commit, 1)-1, formatPosition(commit))
+	}
+	revision := func(number uint64) error {
+		switch {
+		case number == math.MaxUint64:
+			c.StartFrom = "-1"
+			return nil
+		case number > maxRevision:
+			return invalid("no stream has a revision %d", number)
+		}
+		return begin(number, strconv.FormatUint(number, 10))
+	}
+	switch at := option.(type) {
+	case *persistent.CreateReq_AllOptions_Start, *persistent.UpdateReq_AllOptions_Start:
+		return begin(0, startFromStart)
+	case *persistent.CreateReq_StreamOptions_Start, *persistent.UpdateReq_StreamOptions_Start:
+		return begin(0, "0")
+	case *persistent.CreateReq_AllOptions_End, *persistent.UpdateReq_AllOptions_End:
+		return position(math.MaxUint64, math.MaxUint64)
+	case *persistent.CreateReq_StreamOptions_End, *persistent.UpdateReq_StreamOptions_End:
+		return revision(math.MaxUint64)
+	case *persistent.CreateReq_AllOptions_Position:
+		return position(at.Position.GetCommitPosition(), at.Position.GetPreparePosition())
+	case *persistent.UpdateReq_AllOptions_Position:
+		return position(at.Position.GetCommitPosition(), at.Position.GetPreparePosition())
+	case *persistent.CreateReq_StreamOptions_Revision:
+		return revision(at.Revision)
+	case *persistent.UpdateReq_StreamOptions_Revision:
+		return revision(at.Revision)
+	default:
+		return invalid("a persistent subscription says where it starts")
+	}
 }
 
 func (c *groupConfig) check() error {
 	switch {
-	case c.Strategy != strategyRoundRobin && c.Strategy != strategySingle:
-		return unimplemented(fmt.Sprintf("the consumer strategy %q: use %s or %s", c.Strategy, strategyRoundRobin, strategySingle))
+	case c.Group == "" || len(c.Group) > maxGroupName || !utf8.ValidString(c.Group):
+		return invalid("a group has a name of 1 to %d bytes", maxGroupName)
+	case c.Stream == "" || len(c.Stream) > maxStreamName || !utf8.ValidString(c.Stream):
+		return invalid("a group's stream has a name of 1 to %d bytes of UTF-8", maxStreamName)
+	case newStrategy(c.Strategy) == nil:
+		return invalid("there is no consumer strategy %q: use %s, %s, %s or %s", c.Strategy, strategyRoundRobin, strategySingle, strategyPinned, strategyCorrelation)
 	case c.MessageTimeoutMs < 0, c.CheckpointAfterMs < 0, c.MaxRetryCount < 0, c.MaxSubscribers < 0:
 		return invalid("message time-out, checkpoint time, retry count and subscriber count are not negative")
 	case c.MessageTimeoutMs > math.MaxInt32, c.CheckpointAfterMs > math.MaxInt32:
@@ -144,8 +237,11 @@ func (c *groupConfig) check() error {
 		return invalid("the read batch size is at least 1 and below the history buffer size")
 	case c.LiveBufferSize < 0:
 		return invalid("the live buffer size is not negative")
+	case c.Begin != nil && *c.Begin > maxRevision:
+		return invalid("a group starts at %d at most", uint64(maxRevision))
 	}
-	return nil
+	_, err := c.Filter.compile()
+	return err
 }
 
 func formatPosition(position uint64) string {
@@ -166,23 +262,39 @@ type storedConfig struct {
 	Entries []groupConfig `json:"entries"`
 }
 
-// loadConfig reads the groups there are.
-func loadConfig(l *log, upto uint64) ([]groupConfig, error) {
+// loadConfig reads the groups there are, and the position at which a group starts
+// whose settings do not say where.
+func loadConfig(l *log, upto uint64) (groups []groupConfig, at uint64, err error) {
 	last, err := l.last([]byte(configStream), upto)
 	if err != nil || last == nil {
+		return nil, 0, err
+	}
+	groups, err = decodeConfig(last.data)
+	if err != nil {
+		return nil, 0, fmt.Errorf("the persistent subscriptions' settings at position %d: %w", last.position, err)
+	}
+	return groups, last.position, nil
+}
+
+// decodeConfig reads what storeConfig wrote.
+func decodeConfig(data []byte) ([]groupConfig, error) {
+	var stored storedConfig
+	if err := json.Unmarshal(data, &stored); err != nil {
 		return nil, err
 	}
-	var stored storedConfig
-	if err := json.Unmarshal(last.data, &stored); err != nil {
-		return nil, fmt.Errorf("the persistent subscriptions' settings at position %d: %w", last.position, err)
-	}
 	if stored.Version != configVersion {
-		return nil, fmt.Errorf("the persistent subscriptions' settings at position %d have version %q, this node reads %q: use the release that wrote them", last.position, stored.Version, configVersion)
+		return nil, fmt.Errorf("they have version %q, this node reads %q: use the release that wrote them", stored.Version, configVersion)
 	}
+	known := map[string]bool{}
 	for i := range stored.Entries {
-		if stored.Entries[i].Begin == nil {
-			stored.Entries[i].Begin = &last.position
+		c := &stored.Entries[i]
+		if err := c.check(); err != nil {
+			return nil, fmt.Errorf("group %q: %w", c.key(), err)
 		}
+		if known[c.key().String()] {
+			return nil, fmt.Errorf("group %q is there twice", c.key())
+		}
+		known[c.key().String()] = true
 	}
 	return stored.Entries, nil
 }
@@ -194,7 +306,12 @@ func storeConfig(ctx context.Context, c *committer, entries []groupConfig, remov
 	if err != nil {
 		return 0, err
 	}
-	res := c.append(ctx, systemAppend(configStream, configType, true, nil, data, func(r *appendRequest) { r.remove = remove }))
+	if len(data) > maxStoredSize {
+		return 0, invalid("the settings of all persistent subscriptions have at most %d bytes together: delete groups that nobody uses", maxStoredSize)
+	}
+	res := c.append(ctx, systemAppend(configStream, configType, true, nil, data, func(r *appendRequest) {
+		r.keep, r.remove = keptConfigs, remove
+	}))
 	return res.head.position, res.err
 }
 
@@ -213,51 +330,30 @@ func systemAppend(stream, eventType string, isJSON bool, metadata, data []byte, 
 }
 
 // loadCheckpoint reads how far a group has come.
-func loadCheckpoint(l *log, group string, upto uint64) (position uint64, found bool, err error) {
-	last, err := l.last([]byte(progressStream(group)), upto)
+func loadCheckpoint(l *log, key groupKey, src source, upto uint64) (place uint64, found bool, err error) {
+	last, err := l.last([]byte(key.progress()), upto)
 	if err != nil || last == nil {
 		return 0, false, err
 	}
+	if place, err = decodeCheckpoint(last.data, src); err != nil {
+		return 0, false, fmt.Errorf("the checkpoint of group %q at position %d cannot be read: %w", key, last.position, err)
+	}
+	return place, true, nil
+}
+
+// decodeCheckpoint reads what checkpointRequest wrote.
+func decodeCheckpoint(data []byte, src source) (place uint64, err error) {
 	var text string
-	if err := json.Unmarshal(last.data, &text); err == nil {
-		position, err = parsePosition(text)
-		if err == nil {
-			return position, true, nil
-		}
+	if err := json.Unmarshal(data, &text); err != nil {
+		return 0, err
 	}
-	return 0, false, fmt.Errorf("the checkpoint of group %q at position %d cannot be read", group, last.position)
+	return src.parse(text)
 }
 
-func checkpointRequest(group string, position uint64) (*appendRequest, error) {
-	data, err := json.Marshal(formatPosition(position))
+func checkpointRequest(key groupKey, text string) (*appendRequest, error) {
+	data, err := json.Marshal(text)
 	if err != nil {
 		return nil, err
 	}
-	return systemAppend(progressStream(group), checkpointType, true, nil, data, func(r *appendRequest) { r.keep = keptCheckpoints }), nil
-}
-
-// parkedMetadata is the metadata of a parked message's link.
-type parkedMetadata struct {
-	Added                   time.Time `json:"added"`
-	Reason                  string    `json:"reason"`
-	SubscriptionEventNumber uint64    `json:"subscriptionEventNumber"`
-}
-
-// parkRequest links a message that a group gave up on.
-func parkRequest(group string, m resolved, reason string, now time.Time) (*appendRequest, error) {
-	target := m.event
-	var data []byte
-	if target == nil { // a broken link: its target is all there is
-		data = m.link.data
-	} else {
-		data = fmt.Appendf(nil, "%d@%s", target.revision, target.stream)
-	}
-	metadata, err := json.Marshal(parkedMetadata{now.UTC(), reason, m.original().revision})
-	if err != nil {
-		return nil, err
-	}
-	if len(data) == 0 {
-		return nil, errors.New("there is nothing to link to")
-	}
-	return systemAppend(parkedStream(group), linkType, false, metadata, data, nil), nil
+	return systemAppend(key.progress(), checkpointType, true, nil, data, func(r *appendRequest) { r.keep = keptCheckpoints }), nil
 }

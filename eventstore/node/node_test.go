@@ -194,17 +194,3 @@ func TestOpen(t *testing.T) {
 		require.ErrorContains(t, err, errClosing.Error())
 	})
 }
-
-func TestRefusals(t *testing.T) {
-	_, client := open(t)
-	err := client.CreatePersistentSubscription(within(t), "s", "g", esdb.PersistentStreamSubscriptionOptions{})
-	require.Equal(t, esdb.ErrorCodeUnsupportedFeature, code(err))
-	err = client.ReplayParkedMessagesToAll(within(t), "g", esdb.ReplayParkedMessagesOptions{})
-	require.Equal(t, esdb.ErrorCodeUnsupportedFeature, code(err))
-	settings := esdb.SubscriptionSettingsDefault()
-	err = client.UpdatePersistentSubscriptionToAll(within(t), "g", esdb.PersistentAllSubscriptionOptions{Settings: &settings})
-	require.Equal(t, esdb.ErrorCodeUnsupportedFeature, code(err))
-	err = client.RestartPersistentSubscriptionSubsystem(within(t), esdb.RestartPersistentSubscriptionSubsystemOptions{})
-	require.Equal(t, esdb.ErrorCodeUnsupportedFeature, code(err))
-	require.ErrorContains(t, err, "does not serve")
-}

@@ -4,142 +4,21 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
+	"math"
 	"strings"
-	"sync"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
-// groups are the persistent subscriptions there are.
-type groups struct {
-	node *Node
+const headerConnectionName = "connection-name"
 
-	mu     sync.Mutex
-	byName map[string]*group
-	closed bool
-}
-
-// openGroups starts the groups that the log knows.
-func openGroups(n *Node) (*groups, error) {
-	configs, err := loadConfig(n.log, n.committer.horizon.durable())
-	if err != nil {
-		return nil, err
-	}
-	all := &groups{node: n, byName: map[string]*group{}}
-	for _, config := range configs {
-		f, err := config.Filter.compile()
-		if err == nil {
-			err = all.start(config, f)
-		}
-		if err != nil {
-			all.close()
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
-func (all *groups) start(config groupConfig, f *filter) error {
-	g, err := newGroup(all.node, config, f)
-	if err != nil {
-		return err
-	}
-	all.byName[config.Group] = g
-	go g.run()
-	return nil
-}
-
-// close stops every group and writes how far it has come.
-func (all *groups) close() {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	all.closed = true
-	for _, g := range all.byName {
-		g.end(true, toStatus(errClosing))
-	}
-	clear(all.byName)
-}
-
-func (all *groups) find(name string) *group {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	return all.byName[name]
-}
-
-// list returns the groups by name.
-func (all *groups) list() []*group {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	found := make([]*group, 0, len(all.byName))
-	for _, g := range all.byName {
-		found = append(found, g)
-	}
-	slices.SortFunc(found, func(a, b *group) int { return strings.Compare(a.config.Group, b.config.Group) })
-	return found
-}
-
-// configs returns the settings of every group but one. The caller holds mu.
-func (all *groups) configs(except string) []groupConfig {
-	var configs []groupConfig
-	for name, g := range all.byName {
-		if name != except {
-			configs = append(configs, g.config)
-		}
-	}
-	slices.SortFunc(configs, func(a, b groupConfig) int { return strings.Compare(a.Group, b.Group) })
-	return configs
-}
-
-// create makes a group durable and starts it. created is false when there is one.
-func (all *groups) create(ctx context.Context, config groupConfig, f *filter) (created bool, err error) {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	if all.closed {
-		return false, errClosing
-	}
-	if all.byName[config.Group] != nil {
-		return false, nil
-	}
-	// What a crash in the middle of an earlier deletion left must not become the new
-	// group's progress.
-	at, err := storeConfig(ctx, all.node.committer, append(all.configs(""), config),
-		progressStream(config.Group), parkedStream(config.Group))
-	if err != nil {
-		return false, err
-	}
-	if config.Begin == nil {
-		config.Begin = &at
-	}
-	return true, all.start(config, f)
-}
-
-// remove ends a group and forgets it. removed is false when there is none.
-func (all *groups) remove(ctx context.Context, name string, reason error) (removed bool, err error) {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	g := all.byName[name]
-	if g == nil {
-		return false, nil
-	}
-	g.end(false, reason)
-	if _, err := storeConfig(ctx, all.node.committer, all.configs(name), progressStream(name), parkedStream(name)); err != nil {
-		if restart := all.start(g.config, g.filter); restart != nil {
-			delete(all.byName, name)
-			return false, errors.Join(err, restart)
-		}
-		return false, err
-	}
-	delete(all.byName, name)
-	return true, nil
-}
-
-// persistentService serves persistent subscriptions to $all.
+// persistentService serves persistent subscriptions to $all and to streams.
 type persistentService struct {
 	persistent.UnimplementedPersistentSubscriptionsServer
 	node *Node
@@ -147,106 +26,110 @@ type persistentService struct {
 
 // Create makes a group.
 func (s *persistentService) Create(ctx context.Context, req *persistent.CreateReq) (*persistent.CreateResp, error) {
-	config, f, err := readGroupConfig(req.GetOptions())
-	if err != nil {
-		return nil, err
+	config, err := createConfig(req.GetOptions(), s.node.committer.horizon.durable())
+	if err == nil {
+		// Once it is on its way into the log, the caller's hurry must not part the log
+		// from the groups that run.
+		err = s.node.groups.create(context.WithoutCancel(ctx), config)
 	}
-	// Once it is on its way into the log, the caller's hurry must not part the log
-	// from the groups that run.
-	created, err := s.node.groups.create(context.WithoutCancel(ctx), config, f)
 	if err != nil {
-		return nil, toStatus(err)
-	}
-	if !created {
-		return nil, withException(ctx, codes.AlreadyExists, exceptionGroupExists,
-			"group \""+config.Group+"\" on $all exists", trailerStreamName, allStream, trailerGroupName, config.Group)
+		return nil, groupError(ctx, config.key(), err)
 	}
 	return &persistent.CreateResp{}, nil
 }
 
+// Update changes a group's settings and drops its consumers.
+func (s *persistentService) Update(ctx context.Context, req *persistent.UpdateReq) (*persistent.UpdateResp, error) {
+	config, err := updateConfig(req.GetOptions(), s.node.committer.horizon.durable())
+	if err == nil {
+		err = s.node.groups.update(context.WithoutCancel(ctx), config, dropped(config.key(), "changed"))
+	}
+	if err != nil {
+		return nil, groupError(ctx, config.key(), err)
+	}
+	return &persistent.UpdateResp{}, nil
+}
+
 // Delete ends a group; its consumers are dropped and its parked messages are gone.
 func (s *persistentService) Delete(ctx context.Context, req *persistent.DeleteReq) (*persistent.DeleteResp, error) {
-	if req.GetOptions().GetAll() == nil {
-		return nil, unimplemented("persistent subscriptions to a single stream")
-	}
-	name := req.GetOptions().GetGroupName()
-	removed, err := s.node.groups.remove(context.WithoutCancel(ctx), name, status.Errorf(codes.Canceled, "group %q was deleted", name))
-	if err != nil {
-		return nil, toStatus(err)
-	}
-	if !removed {
-		return nil, missingGroup(ctx, name)
+	key := keyOf(req.GetOptions(), req.GetOptions().GetAll())
+	if err := s.node.groups.remove(context.WithoutCancel(ctx), key, dropped(key, "deleted")); err != nil {
+		return nil, groupError(ctx, key, err)
 	}
 	return &persistent.DeleteResp{}, nil
 }
 
-func missingGroup(ctx context.Context, name string) error {
-	return withException(ctx, codes.NotFound, exceptionGroupMissing,
-		"there is no group \""+name+"\" on $all: create it first", trailerStreamName, allStream, trailerGroupName, name)
+// ReplayParked delivers again what is parked, ahead of what is new.
+func (s *persistentService) ReplayParked(ctx context.Context, req *persistent.ReplayParkedReq) (*persistent.ReplayParkedResp, error) {
+	o := req.GetOptions()
+	key := keyOf(o, o.GetAll())
+	limit := uint64(math.MaxUint64)
+	if stop, limited := o.GetStopAtOption().(*persistent.ReplayParkedReq_Options_StopAt); limited {
+		if stop.StopAt < 0 {
+			return nil, groupError(ctx, key, invalid("a replay stops after a number of messages, which is not negative"))
+		}
+		limit = uint64(stop.StopAt)
+	}
+	var failed error
+	err := s.node.groups.ask(ctx, key, func(g *group) { failed = g.replayParked(limit) })
+	if err = errors.Join(err, failed); err != nil {
+		return nil, groupError(ctx, key, err)
+	}
+	return &persistent.ReplayParkedResp{}, nil
 }
 
-// Update is not served yet.
-func (*persistentService) Update(context.Context, *persistent.UpdateReq) (*persistent.UpdateResp, error) {
-	return nil, unimplemented("changes to a persistent subscription: delete it and create it anew")
-}
-
-// ReplayParked is not served yet.
-func (*persistentService) ReplayParked(context.Context, *persistent.ReplayParkedReq) (*persistent.ReplayParkedResp, error) {
-	return nil, unimplemented("replay of parked messages")
-}
-
-// RestartSubsystem is not served yet.
-func (*persistentService) RestartSubsystem(context.Context, *shared.Empty) (*shared.Empty, error) {
-	return nil, unimplemented("restarts of the persistent subscriptions alone: restart the node")
+// RestartSubsystem drops all consumers and starts the groups anew.
+func (s *persistentService) RestartSubsystem(context.Context, *shared.Empty) (*shared.Empty, error) {
+	if err := s.node.groups.restart(func(key groupKey) error { return dropped(key, "restarted") }); err != nil {
+		return nil, toStatus(err)
+	}
+	return &shared.Empty{}, nil
 }
 
 // GetInfo describes one group.
 func (s *persistentService) GetInfo(ctx context.Context, req *persistent.GetInfoReq) (*persistent.GetInfoResp, error) {
-	o := req.GetOptions()
-	if name := string(o.GetStreamIdentifier().GetStreamName()); o.GetAll() == nil && name != allStream {
-		return nil, unimplemented("persistent subscriptions to a single stream")
-	}
-	g := s.node.groups.find(o.GetGroupName())
-	if g == nil {
-		return nil, missingGroup(ctx, o.GetGroupName())
-	}
-	var info *persistent.SubscriptionInfo
-	if err := g.do(ctx, func() { info = g.info() }); err != nil {
-		return nil, s.stopped(ctx, g, err)
+	key := keyOf(req.GetOptions(), req.GetOptions().GetAll())
+	info, err := s.info(ctx, key)
+	if err != nil {
+		return nil, groupError(ctx, key, err)
 	}
 	return &persistent.GetInfoResp{SubscriptionInfo: info}, nil
 }
 
-// List describes all groups. There are none on single streams.
+func (s *persistentService) info(ctx context.Context, key groupKey) (info *persistent.SubscriptionInfo, err error) {
+	var failed error
+	err = s.node.groups.ask(ctx, key, func(g *group) { info, failed = g.info() })
+	return info, errors.Join(err, failed)
+}
+
+// List describes all groups, or those of one stream. That a stream has none is an
+// error, as it is to the official server.
 func (s *persistentService) List(ctx context.Context, req *persistent.ListReq) (*persistent.ListResp, error) {
-	resp := &persistent.ListResp{}
-	if of := req.GetOptions().GetListForStream(); of != nil && of.GetAll() == nil && string(of.GetStream().GetStreamName()) != allStream {
-		return resp, nil
+	stream := ""
+	if of := req.GetOptions().GetListForStream(); of != nil {
+		stream = string(of.GetStream().GetStreamName())
+		if of.GetAll() != nil {
+			stream = allStream
+		}
+		if stream == "" {
+			return nil, groupError(ctx, groupKey{}, errGroupMissing)
+		}
 	}
-	for _, g := range s.node.groups.list() {
-		var info *persistent.SubscriptionInfo
-		err := g.do(ctx, func() { info = g.info() })
-		if errors.Is(err, errGroupStopped) {
+	resp := &persistent.ListResp{}
+	for _, g := range s.node.groups.list(stream) {
+		info, err := s.info(ctx, g.key)
+		if errors.Is(err, errGroupMissing) {
 			continue // deleted meanwhile
 		}
 		if err != nil {
-			return nil, toStatus(err)
+			return nil, groupError(ctx, g.key, err)
 		}
 		resp.Subscriptions = append(resp.Subscriptions, info)
 	}
-	return resp, nil
-}
-
-// stopped says why a group did not answer.
-func (s *persistentService) stopped(ctx context.Context, g *group, err error) error {
-	switch {
-	case !errors.Is(err, errGroupStopped):
-		return toStatus(err)
-	case s.node.closing.Err() != nil:
-		return toStatus(errClosing)
-	default:
-		return missingGroup(ctx, g.config.Group)
+	if stream != "" && len(resp.GetSubscriptions()) == 0 {
+		return nil, groupError(ctx, groupKey{stream: stream}, errGroupMissing)
 	}
+	return resp, nil
 }
 
 // Read connects one consumer to a group until it leaves or is dropped.
@@ -261,31 +144,22 @@ func (s *persistentService) Read(stream persistent.PersistentSubscriptions_ReadS
 	}
 	defer cancel()
 	o := first.GetOptions()
-	switch {
-	case o == nil:
+	if o == nil {
 		return invalid("a consumer starts with its options")
-	case o.GetAll() == nil:
-		return unimplemented("persistent subscriptions to a single stream")
 	}
-	g := s.node.groups.find(o.GetGroupName())
-	if g == nil {
-		return missingGroup(ctx, o.GetGroupName())
-	}
-	from := ""
-	if p, ok := peer.FromContext(ctx); ok {
-		from = p.Addr.String()
-	}
+	key := keyOf(o, o.GetAll())
+	from, name := caller(ctx)
+	var g *group
 	var c *consumer
 	var refused error
-	if err := g.do(ctx, func() { c, refused = g.connect(int(o.GetBufferSize()), from) }); err != nil {
-		return s.stopped(ctx, g, err)
+	if err := s.node.groups.ask(ctx, key, func(found *group) {
+		g = found
+		c, refused = g.connect(int(o.GetBufferSize()), from, name)
+	}); err != nil {
+		return groupError(ctx, key, err)
 	}
 	if refused != nil {
-		if status.Code(refused) == codes.FailedPrecondition {
-			return withException(ctx, codes.FailedPrecondition, exceptionMaxSubscribers, status.Convert(refused).Message(),
-				trailerStreamName, allStream, trailerGroupName, g.config.Group)
-		}
-		return refused
+		return groupError(ctx, key, refused)
 	}
 	defer func() {
 		// The group may be the one that ends; then nobody is left to tell. That the
@@ -295,7 +169,7 @@ func (s *persistentService) Read(stream persistent.PersistentSubscriptions_ReadS
 	}()
 	_, asString := o.GetUuidOption().GetContent().(*persistent.ReadReq_Options_UUIDOption_String_)
 	if err := stream.Send(&persistent.ReadResp{Content: &persistent.ReadResp_SubscriptionConfirmation_{
-		SubscriptionConfirmation: &persistent.ReadResp_SubscriptionConfirmation{SubscriptionId: allStream + "::" + g.config.Group},
+		SubscriptionConfirmation: &persistent.ReadResp_SubscriptionConfirmation{SubscriptionId: key.String()},
 	}}); err != nil {
 		return err
 	}
@@ -315,20 +189,32 @@ func (s *persistentService) Read(stream persistent.PersistentSubscriptions_ReadS
 				return err
 			}
 		case err := <-left:
-			return err
-		case <-c.gone:
-			if status.Code(c.reason) == codes.Canceled {
-				return withException(ctx, codes.Canceled, exceptionGroupDropped, status.Convert(c.reason).Message(),
-					trailerStreamName, allStream, trailerGroupName, g.config.Group)
+			if errors.Is(err, errGroupStopped) {
+				left = nil // it is about to say why
+				continue
 			}
-			return c.reason
+			return toStatus(err)
+		case <-c.gone:
+			return groupError(ctx, key, c.reason)
 		case <-ctx.Done():
 			return toStatus(context.Cause(ctx))
 		}
 	}
 }
 
-// receiveVerdicts takes acks and nacks until the consumer has left.
+// caller says who calls: the address, and the name that the client has given itself.
+func caller(ctx context.Context) (from, name string) {
+	if p, ok := peer.FromContext(ctx); ok {
+		from = p.Addr.String()
+	}
+	if names := metadata.ValueFromIncomingContext(ctx, headerConnectionName); len(names) > 0 {
+		name = strings.ToValidUTF8(names[0], "")
+	}
+	return from, name
+}
+
+// receiveVerdicts takes acks and nacks until the consumer has left. It fails with
+// errGroupStopped when there is nobody to tell them to.
 func receiveVerdicts(ctx context.Context, stream persistent.PersistentSubscriptions_ReadServer, g *group, c *consumer) error {
 	for {
 		msg, err := stream.Recv()
@@ -338,37 +224,64 @@ func receiveVerdicts(ctx context.Context, stream persistent.PersistentSubscripti
 		if err != nil {
 			return err
 		}
+		var wire []*shared.UUID
+		var verdict func(ids []uuid.UUID)
 		switch content := msg.GetContent().(type) {
 		case *persistent.ReadReq_Ack_:
-			ids, ok := eventIDs(content.Ack.GetIds())
-			if !ok {
-				return invalid("an ack names events by their ids")
-			}
-			if err := g.do(ctx, func() { g.ack(c, ids) }); err != nil {
-				return toStatus(err)
-			}
+			wire = content.Ack.GetIds()
+			verdict = func(ids []uuid.UUID) { g.ack(c, ids) }
 		case *persistent.ReadReq_Nack_:
-			ids, ok := eventIDs(content.Nack.GetIds())
-			if !ok {
-				return invalid("a nack names events by their ids")
-			}
-			if err := g.do(ctx, func() { g.nack(c, ids, content.Nack.GetAction(), content.Nack.GetReason()) }); err != nil {
-				return toStatus(err)
-			}
+			wire = content.Nack.GetIds()
+			verdict = func(ids []uuid.UUID) { g.nack(c, ids, content.Nack.GetAction(), content.Nack.GetReason()) }
 		default:
 			return invalid("a consumer sends acks and nacks after its options")
+		}
+		if len(wire) > maxVerdicts {
+			return invalid("an ack or a nack is for at most %d events, this one is for %d", maxVerdicts, len(wire))
+		}
+		ids := make([]uuid.UUID, len(wire))
+		for i, w := range wire {
+			var ok bool
+			if ids[i], ok = uuidFromWire(w); !ok {
+				return invalid("an ack or a nack names events by their ids")
+			}
+		}
+		if err := g.do(ctx, func() { verdict(ids) }); err != nil {
+			return err
 		}
 	}
 }
 
-func eventIDs(wire []*shared.UUID) ([]uuid.UUID, bool) {
-	ids := make([]uuid.UUID, 0, len(wire))
-	for _, w := range wire {
-		id, ok := uuidFromWire(w)
-		if !ok {
-			return nil, false
-		}
-		ids = append(ids, id)
+// keyOf reads which group a request is about.
+func keyOf(o interface {
+	GetStreamIdentifier() *shared.StreamIdentifier
+	GetGroupName() string
+}, all *shared.Empty) groupKey {
+	if all != nil {
+		return groupKey{allStream, o.GetGroupName()}
 	}
-	return ids, true
+	return groupKey{string(o.GetStreamIdentifier().GetStreamName()), o.GetGroupName()}
+}
+
+// groupError is how clients are told why a request about a group was not served.
+func groupError(ctx context.Context, key groupKey, err error) error {
+	names := []string{trailerStreamName, key.stream, trailerGroupName, key.group}
+	switch {
+	case errors.Is(err, errGroupExists):
+		return withException(ctx, codes.AlreadyExists, exceptionGroupExists, "group \""+key.String()+"\" exists", names...)
+	case errors.Is(err, errGroupMissing):
+		return withException(ctx, codes.NotFound, exceptionGroupMissing, "there is no group \""+key.String()+"\": create it first", names...)
+	}
+	s := status.Convert(toStatus(err))
+	switch s.Code() {
+	case codes.FailedPrecondition:
+		return withException(ctx, s.Code(), exceptionMaxSubscribers, s.Message(), names...)
+	case codes.Canceled:
+		if context.Cause(ctx) == nil {
+			return withException(ctx, s.Code(), exceptionGroupDropped, s.Message(), names...)
+		}
+	case codes.InvalidArgument:
+		return withException(ctx, codes.Internal, exceptionGroupFailed, s.Message(), append(names, trailerReason, s.Message())...)
+	}
+	return s.Err()
 }

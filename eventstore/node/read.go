@@ -5,8 +5,6 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 const (
@@ -239,8 +237,4 @@ func (p *pager) visit(r *record) (bool, error) {
 	}
 	p.full = uint64(len(p.page)) >= p.maxEvents || p.bytes >= pageBytes || p.scanned >= pageScanned || p.counted >= p.maxCounted
 	return !p.full, nil
-}
-
-func unimplemented(what string) error {
-	return status.Errorf(codes.Unimplemented, notServedYet, what)
 }

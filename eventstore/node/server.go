@@ -54,12 +54,9 @@ func (*featuresService) GetSupportedMethods(context.Context, *shared.Empty) (*se
 		{ServiceName: streamsName, MethodName: "delete"},
 		{ServiceName: streamsName, MethodName: "tombstone"},
 	}
-	// Clients take one of the management methods for all of them; those that are
-	// not served yet answer so.
-	for _, method := range []string{"create", "delete", "read", "getinfo", "list", "replayparked", "restartsubsystem"} {
+	for _, method := range []string{"create", "update", "delete", "read", "getinfo", "list", "replayparked", "restartsubsystem"} {
 		m := &serverfeatures.SupportedMethod{ServiceName: persistentName, MethodName: method}
-		switch method {
-		case "create", "delete", "read", "getinfo", "list":
+		if method != "restartsubsystem" {
 			m.Features = []string{"stream", "all"}
 		}
 		methods = append(methods, m)

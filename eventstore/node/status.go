@@ -19,6 +19,7 @@ const (
 	exceptionGroupExists    = "persistent-subscription-exists"
 	exceptionGroupMissing   = "persistent-subscription-does-not-exist"
 	exceptionGroupDropped   = "persistent-subscription-dropped"
+	exceptionGroupFailed    = "persistent-subscription-failed"
 	exceptionMaxSubscribers = "maximum-subscribers-reached"
 	exceptionStreamDeleted  = "stream-deleted"
 	exceptionWrongExpected  = "wrong-expected-version"
@@ -27,11 +28,13 @@ const (
 	trailerMaxAppendSize    = "maximum-append-size"
 	trailerStreamName       = "stream-name"
 	trailerGroupName        = "group-name"
-	notServedYet            = "this node does not serve %s"
+	trailerReason           = "reason"
 	reasonPositionPastEnd   = "position C:%d/P:%d is past the end of this log, C:%d/P:%d: it was taken from another log"
 )
 
-// withException answers with a status and the trailers that clients look for.
+// withException answers with a status and the trailers that clients look for. Names
+// that strangers chose do not fit into a trailer as they are: what HTTP forbids there
+// is percent-encoded.
 func withException(ctx context.Context, code codes.Code, exception, message string, more ...string) error {
 	// A failure to set them means that the call is over: nobody is left to tell.
 	trailers := metadata.Pairs(trailerException, exception)
