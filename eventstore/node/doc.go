@@ -29,9 +29,21 @@
 //
 // Deletes, tombstones, stream metadata, BatchAppend, persistent subscriptions to
 // a single stream, changing a group and replaying parked messages are answered
-// with UNIMPLEMENTED. There is no TLS and no authentication: it listens on the
-// loopback interface unless it is told otherwise. Two nodes never share a folder:
-// the second is refused with [ErrInUse].
+// with UNIMPLEMENTED. Two nodes never share a folder: the second is refused with
+// [ErrInUse].
+//
+// # Who may enter
+//
+// Without a certificate there is no TLS and no authentication: the node listens on
+// the loopback interface unless it is told otherwise, and ignores credentials. With
+// one it speaks nothing but TLS, from version 1.2 on, and every method asks for a
+// user's credentials, but for the two that clients call before they have any:
+// ServerFeatures.GetSupportedMethods and Gossip.Read. No credentials are answered
+// with PERMISSION_DENIED, wrong ones with UNAUTHENTICATED. Every user may do
+// everything; there are no rights for single streams.
+//
+// One port takes gRPC and, over HTTP/1.1, /health/live, /info and /stats. HTTP/2
+// leads to gRPC alone. Monitoring is not served: no client calls it.
 //
 // # The log
 //
