@@ -21,6 +21,9 @@
 //   - Persistent subscriptions, to $all and to single streams, deliver at least once
 //     and never less, across restarts, changes and crashes. What is parked stays
 //     parked until a replay of it was finished by a consumer.
+//   - Stream metadata ($maxCount, $maxAge, $tb) and both deletions say what of a
+//     stream can be read. $all shows everything until [Node.Scavenge] takes away what
+//     they have released.
 //   - A damaged record is an error that names its position; it is never skipped.
 //     A journal of which a crash has torn the end is cut there; one that is damaged
 //     in front of its end is refused with a [*JournalDamagedError].
@@ -32,11 +35,23 @@
 //
 // # What it refuses
 //
-// Deletes, tombstones, stream metadata and BatchAppend are answered with
-// UNIMPLEMENTED. What persistent subscriptions keep in streams of their own is
-// written by the node alone. There is no TLS and no authentication: it listens on the
-// loopback interface unless it is told otherwise. Two nodes never share a folder:
-// the second is refused with [ErrInUse].
+// What persistent subscriptions keep in streams of their own is written by the node
+// alone. Access lists are stored and not enforced. There are no projections, and no
+// users but those the node was started with. Two nodes never share a folder: the
+// second is refused with [ErrInUse].
+//
+// # Who may enter
+//
+// Without a certificate there is no TLS and no authentication: the node listens on
+// the loopback interface unless it is told otherwise, and ignores credentials. With
+// one it speaks nothing but TLS, from version 1.2 on, and every method asks for a
+// user's credentials, but for the two that clients call before they have any:
+// ServerFeatures.GetSupportedMethods and Gossip.Read. No credentials are answered
+// with PERMISSION_DENIED, wrong ones with UNAUTHENTICATED. Every user may do
+// everything; there are no rights for single streams.
+//
+// One port takes gRPC and, over HTTP/1.1, /health/live, /info and /stats. HTTP/2
+// leads to gRPC alone. Monitoring is not served: no client calls it.
 //
 // # The log
 //
@@ -48,7 +63,7 @@
 //	key                                            value
 //	'a' position:8                                 record
 //	's' escaped(stream) 00 01 revision:8           position:8
-//	'h' stream                                     revision:8 position:8   (the stream's last event)
+//	'h' stream                                     revision:8 position:8 flags:1   (the last event, and what the metadata makes of the stream)
 //	'm' "format"                                   version:1
 //	'm' "applied"                                  sequence:8   (the last frame of the journal that is in here)
 //

@@ -8,6 +8,7 @@ import "sync"
 type horizon struct {
 	mu       sync.Mutex
 	position uint64
+	appended uint64        // events since the start
 	moved    chan struct{} // nil while nobody waits
 	streams  map[string]*watch
 }
@@ -41,11 +42,21 @@ func (h *horizon) durable() uint64 {
 	return h.position
 }
 
+// progress returns the horizon, and how many events became durable since the start.
+func (h *horizon) progress() (position, appended uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.position, h.appended
+}
+
 // advance moves the horizon and wakes who waits for it or for one of the streams.
 func (h *horizon) advance(position uint64, streams map[string]*pendingStream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.position = position
+	for _, p := range streams {
+		h.appended += uint64(len(p.added))
+	}
 	if h.moved != nil {
 		close(h.moved)
 		h.moved = nil

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -30,8 +33,21 @@ type Options struct {
 	// node at a time.
 	Dir string
 	// Listen is the TCP address to serve, by default a free port of 127.0.0.1.
-	// Whoever reaches it may read and append: there is no authentication.
+	// Unless the node has a certificate, whoever reaches it may read and append, and
+	// credentials are ignored.
 	Listen string
+	// Advertise is the HOST:PORT that clients are told to connect to: in
+	// ConnectionString, and when they look for the leader. By default they are told
+	// the address that they came by, and ConnectionString names Listen, with
+	// 127.0.0.1 for all addresses of the machine.
+	Advertise string
+	// CertFile and KeyFile are PEM files: the node's certificate, with what leads to
+	// its root, and the key. A node that has them speaks nothing but TLS and asks for
+	// the credentials of one of the Users. Files that are replaced are read again.
+	CertFile, KeyFile string
+	// Users are passwords by name. A secure node has at least one user, any other
+	// none. Every user may do everything.
+	Users map[string]string
 	// Logger takes what an operator should know; by default nothing is logged.
 	Logger *slog.Logger
 	// Tick is how often persistent subscriptions look for messages that have timed
@@ -51,10 +67,16 @@ type Node struct {
 	committer *committer
 	groups    *groups
 	server    *grpc.Server
-	listener  net.Listener
+	http      *http.Server
+	door      *door
+	users     *users // nil: the node is not secure
 	logger    *slog.Logger
 	tick      time.Duration
 	ping      time.Duration
+
+	advertised    endpoint // zero: what the caller used
+	opened        time.Time
+	subscriptions atomic.Int64
 
 	closing  context.Context // ends when Close begins
 	close    context.CancelFunc
@@ -93,6 +115,20 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if opts.files == nil {
 		opts.files = vfs.Default
 	}
+	u, err := newUsers(&opts)
+	if err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	cert, err := loadCertificate(&opts)
+	if err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	var advertised endpoint
+	if opts.Advertise != "" {
+		if advertised, err = parseEndpoint(opts.Advertise); err != nil {
+			return nil, fmt.Errorf("open node: Options.Advertise %q is HOST:PORT, as clients reach the node: %w", opts.Advertise, err)
+		}
+	}
 	l, err := openLog(opts.Dir, opts.files, opts.segment, opts.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
@@ -103,7 +139,8 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	}
 	failed := c.backgroundFailed
 	l.backgroundFailed.Store(&failed)
-	n := &Node{dir: opts.Dir, log: l, committer: c, logger: opts.Logger, tick: opts.Tick, ping: opts.ping, served: make(chan error, 1)}
+	n := &Node{dir: opts.Dir, log: l, committer: c, logger: opts.Logger, tick: opts.Tick, ping: opts.ping, served: make(chan error, 1),
+		users: u, advertised: advertised, opened: time.Now()}
 	n.closing, n.close = context.WithCancel(context.WithoutCancel(ctx))
 	go c.run()
 	n.calls.Go(n.watchSpace)
@@ -113,16 +150,22 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		return nil, errors.Join(fmt.Errorf("open node on %s: %w", opts.Dir, err), n.closeLog())
 	}
 	var config net.ListenConfig
-	if n.listener, err = config.Listen(ctx, "tcp", opts.Listen); err != nil {
+	listener, err := config.Listen(ctx, "tcp", opts.Listen)
+	if err != nil {
 		n.close()
 		n.calls.Wait()
 		n.groups.close()
 		return nil, errors.Join(fmt.Errorf("open node: %w", err), n.closeLog())
 	}
-	n.server = newServer(n)
+	n.door = openDoor(listener, cert.config(), opts.Logger)
+	n.server, n.http = newServer(n), newHTTPServer(n)
+	if cert != nil {
+		cert.check(n.clientsUse().host)
+	}
+	go func() { _ = n.http.Serve(n.door.forHTTP) }() // ends with the door
 	go func() {
-		err := n.server.Serve(n.listener)
-		if errors.Is(err, grpc.ErrServerStopped) {
+		err := n.server.Serve(n.door.forGRPC)
+		if errors.Is(err, grpc.ErrServerStopped) || errors.Is(err, net.ErrClosed) {
 			err = nil // closed before it got here
 		}
 		if err != nil {
@@ -130,23 +173,35 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		}
 		n.served <- err
 	}()
-	n.logger.Info("event store is open", "dir", opts.Dir, "address", n.Addr(), "position", c.horizon.durable())
+	n.logger.Info("event store is open", "dir", opts.Dir, "address", n.Addr(), "secure", n.users != nil, "position", c.horizon.durable())
 	return n, nil
 }
 
 // Addr is the address the node listens on.
-func (n *Node) Addr() net.Addr { return n.listener.Addr() }
+func (n *Node) Addr() net.Addr { return n.door.listener.Addr() }
 
-// ConnectionString is what a client on this machine connects to.
+// ConnectionString is what a client connects to: the advertised address, else one
+// that is good on this machine. It holds no credentials.
 func (n *Node) ConnectionString() string {
-	host, port, err := net.SplitHostPort(n.Addr().String())
-	if err != nil {
-		return "esdb://" + n.Addr().String() + "?tls=false"
+	return "esdb://" + n.clientsUse().String() + "?tls=" + strconv.FormatBool(n.users != nil)
+}
+
+// clientsUse is the advertised address, else the local one.
+func (n *Node) clientsUse() endpoint {
+	if n.advertised != (endpoint{}) {
+		return n.advertised
 	}
-	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+	return n.local()
+}
+
+// local is the address for clients on this machine.
+func (n *Node) local() endpoint {
+	at := n.Addr().(*net.TCPAddr)
+	host := at.IP.String()
+	if at.IP.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "esdb://" + net.JoinHostPort(host, port) + "?tls=false"
+	return endpoint{host, uint16(at.Port)}
 }
 
 // Err says why the node takes no appends, or nil. After a failed write to the disk
@@ -182,12 +237,16 @@ func (n *Node) watchSpace() {
 func (n *Node) Close() error {
 	n.once.Do(func() {
 		n.close()
+		shut := n.door.close()
 		overdue := time.AfterFunc(closeGrace, n.server.Stop)
+		var answers sync.WaitGroup
+		answers.Go(func() { closeHTTP(n.http) })
 		n.server.GracefulStop()
 		overdue.Stop()
+		answers.Wait()
 		n.calls.Wait()
 		n.groups.close()
-		n.closeErr = errors.Join(<-n.served, n.closeLog())
+		n.closeErr = errors.Join(shut, <-n.served, n.closeLog())
 		n.logger.Info("event store is closed", "dir", n.dir)
 	})
 	return n.closeErr

@@ -44,6 +44,8 @@ func (s *streamsService) Read(req *streams.ReadReq, stream streams.Streams_ReadS
 	case *streams.ReadReq_Options_Count:
 		return toStatus(r.read(o, count.Count))
 	case *streams.ReadReq_Options_Subscription:
+		s.node.subscriptions.Add(1)
+		defer s.node.subscriptions.Add(-1)
 		return toStatus(r.subscribe(o))
 	default:
 		return invalid("a read has a count or is a subscription")

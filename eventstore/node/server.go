@@ -4,10 +4,12 @@ import (
 	"context"
 	"time"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 )
@@ -17,6 +19,7 @@ const (
 
 	// Clients are told their append is too large only if it comes in at all.
 	maxMessageSize = 17 << 20
+	maxHeaderSize  = 64 << 10 // of a call; gRPC's own limit is 16 MiB
 
 	streamsName    = "event_store.client.streams.streams"
 	persistentName = "event_store.client.persistent_subscriptions.persistentsubscriptions"
@@ -34,10 +37,14 @@ func newServer(n *Node) *grpc.Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: n.ping, Timeout: n.ping}),
 		// Nobody may use the log after Close.
 		grpc.WaitForHandlers(true),
+		grpc.MaxHeaderListSize(maxHeaderSize),
+		n.users.guardCalls(),
+		n.users.guardStreams(),
 	)
 	serverfeatures.RegisterServerFeaturesServer(server, &featuresService{})
 	streams.RegisterStreamsServer(server, &streamsService{node: n})
 	persistent.RegisterPersistentSubscriptionsServer(server, &persistentService{node: n})
+	gossip.RegisterGossipServer(server, &gossipService{node: n, instance: uuid.New()})
 	return server
 }
 
