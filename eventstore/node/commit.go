@@ -59,6 +59,8 @@ type appendRequest struct {
 	keep   uint64   // if above zero, only the newest events of the stream stay
 	remove []string // streams that vanish together with this append, records and all
 
+	release []released // a scavenge's: events that go; there is nothing else in the request
+
 	done chan appendResult // takes one result without waiting
 }
 
@@ -263,6 +265,9 @@ func (r *appendRequest) size() (n int) {
 func frameBound(group []*appendRequest) (n int) {
 	for _, req := range group {
 		n += req.size() + (len(req.events)+2)*(2*len(req.stream)+128)
+		for _, r := range req.release {
+			n += 2*len(r.stream) + 128
+		}
 	}
 	return n
 }
@@ -320,6 +325,14 @@ func (c *committer) write(group []*appendRequest, results []appendResult) {
 	pending := map[string]*pendingStream{}
 	c.ticks = max(c.ticks, time.Now().UnixNano()/100)
 	for i, req := range group {
+		if len(req.release) > 0 {
+			if err := release(batch, req.release); err != nil {
+				fail(err)
+				_ = batch.Close()
+				return
+			}
+			continue
+		}
 		results[i] = c.decide(req, pending)
 		if res := &results[i]; res.err == nil && !res.refused && !res.appended && len(req.events) > 0 {
 			if err := c.put(batch, req, res, pending); err != nil {

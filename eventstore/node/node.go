@@ -78,13 +78,14 @@ type Node struct {
 	opened        time.Time
 	subscriptions atomic.Int64
 
-	closing  context.Context // ends when Close begins
-	close    context.CancelFunc
-	calls    sync.WaitGroup // what gRPC does not wait for
-	backup   sync.Mutex     // held while one is made
-	served   chan error
-	once     sync.Once
-	closeErr error
+	closing context.Context // ends when Close begins
+	close   context.CancelFunc
+	calls   sync.WaitGroup // what gRPC does not wait for
+
+	backup, maintenance sync.Mutex // held while a backup is made, while a scavenge goes on
+	served              chan error
+	once                sync.Once
+	closeErr            error
 }
 
 // Open starts a node on a folder and returns when it serves. Opening takes a time
