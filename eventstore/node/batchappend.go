@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	maxOpenBatches   = 128      // batches of one call that have begun and are not complete
-	maxBatchesBytes  = 24 << 20 // what they take together, as stored, and as much again on its way into the log
-	batchesInFlight  = 64       // complete batches of one call whose answers are not sent yet
+	maxOpenBatches   = 128           // batches of one call that have begun and are not complete
+	maxBatchesBytes  = maxStoredSize // what they take together, as stored, and as much again on its way into the log
+	batchesInFlight  = 64            // complete batches of one call whose answers are not sent yet
 	maxBatchDuration = time.Minute
 )
 

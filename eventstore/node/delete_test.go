@@ -6,6 +6,8 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -353,4 +355,36 @@ func TestDeletionsInOneGroup(t *testing.T) {
 	last := readStream(t, client, "$$s", esdb.ReadStreamOptions{}, 10)
 	require.EqualValues(t, 6, last[0].Event.EventNumber)
 	require.Equal(t, `{"$tb":1}`, string(last[0].Event.Data))
+}
+
+// A deletion that the disk did not take is seen by nobody.
+func TestDeletionIsSeenWhenItIsDurable(t *testing.T) {
+	for name, remove := range map[string]func(*esdb.Client) error{
+		"soft delete": func(client *esdb.Client) error {
+			_, err := deleteExpecting(t, client, "s", esdb.Any{})
+			return err
+		},
+		"tombstone": func(client *esdb.Client) error {
+			_, err := tombstoneExpecting(t, client, "s", esdb.Any{})
+			return err
+		},
+		"metadata": func(client *esdb.Client) error {
+			_, err := appendExpecting(t, client, "$$s", esdb.Any{}, jsonEvent("$metadata", `{"$maxCount":1}`))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			broken := failingSyncs()
+			n := start(t, Options{files: errorfs.Wrap(vfs.Default, broken)})
+			client := connect(t, n)
+			appendAny(t, client, "s", jsonEvents(3, "a")...)
+			appendAny(t, client, "links", esdb.EventData{EventType: "$>", Data: []byte("0@s")})
+			broken.On()
+			defer broken.Off()
+			require.Equal(t, esdb.ErrorUnavailable, code(remove(client)))
+			require.Equal(t, []uint64{0, 1, 2}, readable(t, client, "s"))
+			require.NotNil(t, readStream(t, client, "links", esdb.ReadStreamOptions{ResolveLinkTos: true}, 1)[0].Event)
+			requireMissing(t, client, "$$s")
+		})
+	}
 }

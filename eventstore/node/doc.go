@@ -13,8 +13,12 @@
 //   - Nothing is visible before it is durable. Neither a read nor a subscription
 //     nor the answer to an append shows an event that a crash can take back, so a
 //     reader's checkpoint is never ahead of the log.
-//   - Revisions of a stream have no gap and no repeat; positions in $all strictly
-//     increase, are above zero, and are opaque: commit and prepare are equal.
+//   - Revisions of a stream have no gap and no repeat, also across a soft deletion;
+//     positions in $all strictly increase, are above zero, and are opaque: commit and
+//     prepare are equal.
+//   - What metadata and deletions hide is hidden from everybody in the same moment,
+//     in the order in which appends, metadata and deletions were taken. $all goes on
+//     showing it.
 //   - Recorded times never run backwards, whatever the machine's clock does.
 //   - A subscription loses and repeats nothing between catching up and going live:
 //     it is a cursor on the log and never a queue.
@@ -35,10 +39,12 @@
 //
 // # What it refuses
 //
-// What persistent subscriptions keep in streams of their own is written by the node
-// alone. Access lists are stored and not enforced. There are no projections, and no
-// users but those the node was started with. Two nodes never share a folder: the
-// second is refused with [ErrInUse].
+// The node's own bookkeeping is neither written to nor described nor deleted by
+// others, and a metastream is not deleted by itself: ACCESS_DENIED. Access lists are
+// stored and not enforced. One append holds at most 1 MiB of payload; one BatchAppend
+// call has at most 128 open batches, and what they take together is limited. There
+// are no projections, and no users but those the node was started with. Two nodes
+// never share a folder: the second is refused with [ErrInUse].
 //
 // # Who may enter
 //
@@ -53,6 +59,27 @@
 // One port takes gRPC and, over HTTP/1.1, /health/live, /info and /stats. HTTP/2
 // leads to gRPC alone. Monitoring is not served: no client calls it.
 //
+// # Streams that end
+//
+// A stream's metadata is the newest event of $$STREAM, whatever its type; what is
+// not a JSON object of the right members counts as none, as it does on
+// EventStoreDB. $maxCount, $maxAge and $tb leave a range of the stream to be read;
+// an empty range is the end of a stream, not a missing one. The metastream itself
+// shows its newest event.
+//
+//	                append, new metadata ($tb = next revision, in the same moment)
+//	            ┌──────────────────────────────────────────────┐
+//	            ▼                                              │
+//	missing ─▶ live ── delete: $metadata {"$tb": highest} ──▶ softly deleted
+//	   │        │                                              │
+//	   └────────┴── tombstone: $streamDeleted, ◀───────────────┘
+//	                the highest revision there is
+//
+// Reads do not find a missing or a softly deleted stream. A tombstone is an error
+// for reads, writes and subscriptions, and ends the subscriptions there are.
+// Subscriptions keep to the range while they catch up; live they send whatever is
+// appended.
+//
 // # The log
 //
 // The position of an event is the length of the log up to and including its
@@ -63,9 +90,13 @@
 //	key                                            value
 //	'a' position:8                                 record
 //	's' escaped(stream) 00 01 revision:8           position:8
-//	'h' stream                                     revision:8 position:8 flags:1   (the last event, and what the metadata makes of the stream)
+//	'h' stream                                     revision:8 position:8 flags:1   (the stream's last event)
 //	'm' "format"                                   version:1
 //	'm' "applied"                                  sequence:8   (the last frame of the journal that is in here)
+//
+// Flags of a head: bit 0, the stream has events; bit 1, it has metadata; bit 2, its
+// newest metadata deletes it softly. A tombstone is an event with the revision
+// 2^63-1.
 //
 // escaped writes 00 as 00 FF, so that the terminator 00 01 sorts a stream before
 // every stream whose name it is a prefix of, and never mixes their events.

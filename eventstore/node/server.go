@@ -71,7 +71,7 @@ func (*featuresService) GetSupportedMethods(context.Context, *shared.Empty) (*se
 	return &serverfeatures.SupportedMethods{Methods: methods, EventStoreServerVersion: serverVersion}, nil
 }
 
-// streamsService serves appends, reads and catch-up subscriptions.
+// streamsService serves appends, deletions, reads and catch-up subscriptions.
 type streamsService struct {
 	streams.UnimplementedStreamsServer
 	node *Node
