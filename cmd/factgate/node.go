@@ -55,5 +55,6 @@ One process at a time owns a data folder; a second one is refused.`,
 	cmd.Flags().StringVar(&o.KeyFile, "tls-key", "", "PEM file with the certificate's key")
 	cmd.Flags().StringVar(&usersFile, "users-file", "", "file of NAME:PASSWORD lines")
 	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	cmd.AddCommand(nodeVerifyCommand(), nodeScavengeCommand(), nodeBackupCommand(), nodeRestoreCommand(), nodeExportCommand(), nodeImportCommand())
 	return cmd
 }

@@ -16,6 +16,7 @@ import (
 //	GET /health/live   204 while the node takes appends, else 503 and the reason
 //	GET /info          version and state, as clients of the HTTP API know them
 //	GET /stats         figures; on a secure node for users only
+//	/admin/…           long work, see admin.go
 //
 // The first two need no credentials. Wrong ones are refused everywhere.
 func newHTTPServer(n *Node) *http.Server {
@@ -23,6 +24,7 @@ func newHTTPServer(n *Node) *http.Server {
 	mux.HandleFunc("GET /health/live", n.serveHealth)
 	mux.HandleFunc("GET /info", n.serveInfo)
 	mux.HandleFunc("GET /stats", n.serveStats)
+	n.registerAdmin(mux)
 	return &http.Server{
 		Handler:           n.users.guardHTTP(mux),
 		ReadHeaderTimeout: 10 * time.Second,

@@ -174,8 +174,25 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		}
 		n.served <- err
 	}()
+	if err := n.writeAddress(); err != nil {
+		n.logger.Warn("tools that are given the data folder will not find this node", "error", err)
+	}
 	n.logger.Info("event store is open", "dir", opts.Dir, "address", n.Addr(), "secure", n.users != nil, "position", c.horizon.durable())
 	return n, nil
+}
+
+// AddressFile is the file in a data folder that holds the connection string of the
+// node that has the folder. It is there while a node runs, and stays after a crash.
+const AddressFile = "address"
+
+func (n *Node) writeAddress() error {
+	file, err := n.log.files.Create(n.log.files.PathJoin(n.dir, AddressFile), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	text := "esdb://" + n.local().String() + "?tls=" + strconv.FormatBool(n.users != nil) + "\n"
+	_, err = file.Write([]byte(text))
+	return errors.Join(err, file.Close())
 }
 
 // Addr is the address the node listens on.
@@ -247,6 +264,7 @@ func (n *Node) Close() error {
 		answers.Wait()
 		n.calls.Wait()
 		n.groups.close()
+		_ = n.log.files.Remove(n.log.files.PathJoin(n.dir, AddressFile))
 		n.closeErr = errors.Join(shut, <-n.served, n.closeLog())
 		n.logger.Info("event store is closed", "dir", n.dir)
 	})
