@@ -35,15 +35,15 @@ var rules = []rule{
 	{folder: "eventstore/node", others: []string{
 		"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/cockroachdb/pebble/v2", "github.com/google/uuid", "golang.org/x/sys", "golang.org/x/sync",
 		"github.com/EventStore/EventStore-Client-Go/v4/protos"}},
-	{folder: "eventstore/storetest", own: []string{"eventstore"}, others: []string{"github.com/stretchr/testify", "github.com/google/uuid"}},
+	{folder: "eventstore/storetest", own: []string{"eventstore"}, others: []string{"github.com/stretchr/testify", "github.com/anishathalye/porcupine"}},
 	{folder: "commands", own: []string{"domain", "eventstore"}, others: []string{"github.com/cenkalti/backoff/v5", "github.com/google/uuid"}},
-	{folder: "coordinator", own: []string{"domain", "commands", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "github.com/cenkalti/backoff/v5", "golang.org/x/sync"}},
+	{folder: "coordinator", own: []string{"domain", "commands", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
 	{folder: "scanners", only: true, own: []string{"domain", "commands", "eventstore", "internal/blob", "internal/zippkg"}},
 	{folder: "scanners/sql", own: []string{"domain", "scanners", "internal/zippkg"}},
 	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{
 		"github.com/xuri/excelize/v2", "github.com/robfig/cron/v3", "github.com/reugn/go-quartz", "golang.org/x/text"}},
 	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"golang.org/x/text"}},
-	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "github.com/cenkalti/backoff/v5", "golang.org/x/sync"}},
+	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
 	{folder: "queries", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5"}},
 	{folder: "console"},
 	{folder: "examples", others: []string{"github.com/xuri/excelize/v2", "golang.org/x/text"}},
