@@ -2,6 +2,7 @@ package esdb_test
 
 import (
 	"context"
+	"flag"
 	"os"
 	"testing"
 
@@ -14,7 +15,24 @@ import (
 	"github.com/factgate/factgate/eventstore/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(processDirEnv); dir != "" {
+		serve(dir, os.Getenv(processListenEnv))
+	}
+	// Most tests here wait for outages and time-outs, so many more of them than
+	// there are cores run at once.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		panic(err)
+	}
+	if os.Getenv(leakyEnv) != "" {
+		os.Exit(m.Run())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// leakyEnv marks a process of one test whose leaks are the client's and known.
+const leakyEnv = "FACTGATE_ESDB_TEST_LEAKY"
 
 // The contract, against the embedded node or the server that is named.
 func TestContract(t *testing.T) {
