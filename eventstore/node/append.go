@@ -4,13 +4,11 @@ import (
 	"errors"
 	"io"
 	"strconv"
-	"strings"
 	"unicode/utf16"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 const (
@@ -32,8 +30,7 @@ func (s *streamsService) Append(stream streams.Streams_AppendServer) error {
 			"an append holds at most "+strconv.Itoa(maxAppendSize)+" bytes and this one has "+strconv.Itoa(size)+": append less at a time, or keep the payload elsewhere and append its digest",
 			trailerMaxAppendSize, strconv.Itoa(maxAppendSize))
 	}
-	if req.stream == configStream || hidden([]byte(req.stream)) {
-		// The node could not open again on what others may write there.
+	if bookkeeping(req.stream) {
 		return withException(stream.Context(), codes.PermissionDenied, exceptionAccessDenied,
 			"stream "+req.stream+" is the node's own bookkeeping: append to another stream")
 	}
@@ -41,10 +38,21 @@ func (s *streamsService) Append(stream streams.Streams_AppendServer) error {
 	if res.err != nil {
 		return toStatus(res.err)
 	}
+	if res.deleted {
+		return streamDeleted(stream.Context(), req.stream)
+	}
 	if res.refused {
 		return stream.SendAndClose(wrongExpectedToWire(req.expected, res.head))
 	}
 	return stream.SendAndClose(appendedToWire(res))
+}
+
+// bookkeeping says that a stream is the node's own, or describes one that is. The
+// node could not open again on what others may write there, or without what they
+// may delete.
+func bookkeeping(stream string) bool {
+	stream = tombstoneOf(stream)
+	return stream == configStream || hidden([]byte(stream))
 }
 
 // receiveAppend takes in a whole append before it judges it: a client that is
@@ -108,15 +116,8 @@ func receiveAppend(stream streams.Streams_AppendServer) (req *appendRequest, siz
 
 func readAppendOptions(o *streams.AppendReq_Options) (*appendRequest, error) {
 	name := string(o.GetStreamIdentifier().GetStreamName())
-	switch {
-	case name == "":
-		return nil, invalid("an append names its stream")
-	case name == allStream:
-		return nil, invalid("nothing is appended to $all: append to a stream")
-	case len(name) > maxStreamName:
-		return nil, invalid("a stream name has at most %d bytes", maxStreamName)
-	case strings.HasPrefix(name, "$$"):
-		return nil, status.Errorf(codes.Unimplemented, notServedYet, "stream metadata")
+	if err := checkStreamName(name); err != nil {
+		return nil, err
 	}
 	req := &appendRequest{stream: name}
 	switch e := o.GetExpectedStreamRevision().(type) {
@@ -137,8 +138,29 @@ func readAppendOptions(o *streams.AppendReq_Options) (*appendRequest, error) {
 	return req, nil
 }
 
+// checkStreamName says whether a stream of that name can be written to.
+func checkStreamName(name string) error {
+	switch {
+	case name == "", name == metaPrefix:
+		return invalid("a write names its stream")
+	case name == allStream:
+		return invalid("nothing is written to $all, or deleted from it: name a stream")
+	case len(name) > maxStreamName:
+		return invalid("a stream name has at most %d bytes", maxStreamName)
+	}
+	return nil
+}
+
+// proposedMessage is an event as an append brings it, alone or in a batch.
+type proposedMessage interface {
+	GetId() *shared.UUID
+	GetMetadata() map[string]string
+	GetCustomMetadata() []byte
+	GetData() []byte
+}
+
 // messageSize is what an event counts towards the limit; names count as UTF-16.
-func messageSize(m *streams.AppendReq_ProposedMessage) int {
+func messageSize(m proposedMessage) int {
 	n := len(m.GetData()) + len(m.GetCustomMetadata())
 	for _, r := range m.GetMetadata()[metaType] {
 		n += 2 * max(1, utf16.RuneLen(r))
@@ -146,7 +168,7 @@ func messageSize(m *streams.AppendReq_ProposedMessage) int {
 	return n
 }
 
-func propose(stream string, m *streams.AppendReq_ProposedMessage) (proposal, error) {
+func propose(stream string, m proposedMessage) (proposal, error) {
 	id, ok := uuidFromWire(m.GetId())
 	if !ok {
 		return proposal{}, invalid("an event has an id, and it is not the nil UUID")

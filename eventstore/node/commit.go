@@ -51,6 +51,9 @@ type appendRequest struct {
 	expected expected
 	events   []proposal
 
+	deletes deletion
+	revival *proposal // metadata that goes behind the events; the committer's own
+
 	keep   uint64   // if above zero, only the newest events of the stream stay
 	remove []string // streams that vanish together with this append, records and all
 
@@ -61,7 +64,8 @@ type appendRequest struct {
 type appendResult struct {
 	head     head // the last event of this append; of the stream, if it has none or was refused
 	appended bool // head's position is one of this append's events
-	refused  bool // wrong expected revision
+	refused  bool // wrong expected revision, or
+	deleted  bool // the stream is deleted; then refused is true as well
 	err      error
 }
 
@@ -124,14 +128,28 @@ func newCommitter(ctx context.Context, l *log, logger *slog.Logger) (*committer,
 // append waits until the request is durable or refused. When ctx ends first the
 // append may still happen.
 func (c *committer) append(ctx context.Context, req *appendRequest) appendResult {
+	if err := c.submit(ctx, req); err != nil {
+		return appendResult{err: err}
+	}
+	return c.await(ctx, req)
+}
+
+// submit hands a request over. Requests happen in the order in which they are
+// submitted.
+func (c *committer) submit(ctx context.Context, req *appendRequest) error {
 	req.done = make(chan appendResult, 1)
 	select {
 	case c.requests <- req:
+		return nil
 	case <-ctx.Done():
-		return appendResult{err: ctx.Err()}
+		return ctx.Err()
 	case <-c.stopped:
-		return appendResult{err: errClosing}
+		return errClosing
 	}
+}
+
+// await waits for the result of a submitted request.
+func (c *committer) await(ctx context.Context, req *appendRequest) appendResult {
 	select {
 	case res := <-req.done:
 		return res
@@ -197,9 +215,10 @@ func (r *appendRequest) size() (n int) {
 
 // pendingStream is what a group has added to a stream.
 type pendingStream struct {
-	head  head
-	first uint64 // revision of the first of added
-	added []eventAt
+	state  state
+	first  uint64 // revision of the first of added
+	added  []eventAt
+	newest []byte // the record of the last of added
 }
 
 type eventAt struct {
@@ -271,26 +290,31 @@ func (c *committer) write(group []*appendRequest, results []appendResult) {
 // decide answers an append that changes nothing; one that does is left with the
 // head it goes behind.
 func (c *committer) decide(req *appendRequest, pending map[string]*pendingStream) appendResult {
-	p := pending[req.stream]
-	var now head
-	if p != nil {
-		now = p.head
-	} else {
-		var cached bool
-		if now, cached = c.heads.get(req.stream); !cached {
-			var err error
-			if now, err = c.log.head(req.stream); err != nil {
-				return appendResult{err: err}
-			}
-			c.heads.put(req.stream, now)
-		}
+	now, err := c.state(req.stream, pending)
+	if err != nil {
+		return appendResult{err: err}
 	}
-	ok := appendResult{head: now}
-	refused := appendResult{head: now, refused: true}
+	proceed := func() appendResult {
+		if err := c.prepare(req, now, pending); err != nil {
+			return appendResult{err: err}
+		}
+		return appendResult{head: now.head}
+	}
+	refused := appendResult{head: now.head, refused: true}
+	deleted := appendResult{head: now.head, refused: true, deleted: true}
+	switch ended, err := c.ended(req.stream, now, pending); {
+	case err != nil:
+		return appendResult{err: err}
+	case ended:
+		return deleted
+	}
 
 	switch req.expected.kind {
 	case expectExists, expectAny:
-		if req.expected.kind == expectExists && !now.exists {
+		switch exists := req.expected.kind == expectExists; {
+		case exists && now.deleted:
+			return deleted
+		case exists && !now.exists && !now.described:
 			return refused
 		}
 		var last head
@@ -298,14 +322,14 @@ func (c *committer) decide(req *appendRequest, pending map[string]*pendingStream
 			at, known := c.recent.find(req.stream, event.id)
 			switch {
 			case !known && i == 0:
-				return ok
+				return proceed()
 			case !known:
 				return refused
 			}
 			last = at
 		}
 		if len(req.events) == 0 {
-			return ok
+			return proceed()
 		}
 		return appendResult{head: last, appended: true}
 	}
@@ -316,19 +340,22 @@ func (c *committer) decide(req *appendRequest, pending map[string]*pendingStream
 	}
 	switch {
 	case expectedNext == now.next():
-		return ok
+		return proceed()
 	case expectedNext > now.next() || len(req.events) == 0:
 		return refused
 	}
 	// The condition was met once. If these very events followed it, this is a
-	// repetition.
+	// repetition, whether they can still be read or not.
 	var last head
 	for i, event := range req.events {
-		at, found, err := c.lookUp(req.stream, expectedNext+uint64(i), p)
-		if err != nil {
+		at, found, err := c.lookUp(req.stream, expectedNext+uint64(i), pending[req.stream])
+		switch {
+		case err != nil:
 			return appendResult{err: err}
-		}
-		if !found || at.id != event.id {
+		case found && at.id == event.id:
+		case i == 0 && req.expected.kind == expectNoStream && now.deleted:
+			return proceed()
+		default:
 			return refused
 		}
 		last = head{true, expectedNext + uint64(i), at.position}
@@ -358,36 +385,78 @@ func (c *committer) put(batch *pebble.Batch, req *appendRequest, res *appendResu
 			return err
 		}
 	}
-	p := pending[req.stream]
-	if p == nil {
-		p = &pendingStream{head: res.head, first: res.head.next()}
-		pending[req.stream] = p
+	stream, revision := req.stream, res.head.next()
+	switch req.deletes {
+	case deletesForGood:
+		revision = maxRevision
+	case deletesSoftly:
+		stream = metastreamOf(req.stream)
+		s, err := c.state(stream, pending)
+		if err != nil {
+			return err
+		}
+		revision = s.next()
 	}
-	prefix := streamPrefix([]byte(req.stream))
+	last, err := c.putEvents(batch, stream, revision, req.events, req.keep, pending)
+	if err != nil {
+		return err
+	}
+	res.head, res.appended = last, true
+	if req.revival == nil {
+		return nil
+	}
+	if original, describes := describedBy(stream); describes {
+		stream = original
+	}
+	metastream := metastreamOf(stream)
+	s, err := c.state(metastream, pending)
+	if err != nil {
+		return err
+	}
+	_, err = c.putEvents(batch, metastream, s.next(), []proposal{*req.revival}, 0, pending)
+	return err
+}
+
+// putEvents puts events into one stream, the first at a revision, and returns where
+// the last one is.
+func (c *committer) putEvents(batch *pebble.Batch, stream string, revision uint64, events []proposal, keep uint64, pending map[string]*pendingStream) (head, error) {
+	now, err := c.state(stream, pending)
+	if err != nil {
+		return head{}, err
+	}
+	p := pending[stream]
+	if p == nil {
+		p = &pendingStream{state: now, first: revision}
+		pending[stream] = p
+	}
+	prefix := streamPrefix([]byte(stream))
 	index := streamKey(prefix, 0)
 	var key, value [9]byte
-	for _, event := range req.events {
-		at := head{true, p.head.next(), c.position + uint64(len(event.encoded))}
+	var at head
+	for i, event := range events {
+		at = head{true, revision + uint64(i), c.position + uint64(len(event.encoded))}
 		sealRecord(event.encoded, at.position, at.revision, c.ticks)
 		if err := batch.Set(appendAllKey(key[:0], at.position), event.encoded, nil); err != nil {
-			return err
+			return at, err
 		}
 		binary.BigEndian.PutUint64(index[len(prefix):], at.revision)
 		if err := batch.Set(index, binary.BigEndian.AppendUint64(value[:0], at.position), nil); err != nil {
-			return err
+			return at, err
 		}
-		if req.keep > 0 && at.revision >= req.keep {
-			if err := c.removeEvent(batch, req.stream, at.revision-req.keep, p); err != nil {
-				return err
+		if keep > 0 && at.revision >= keep {
+			if err := c.removeEvent(batch, stream, at.revision-keep, p); err != nil {
+				return at, err
 			}
 		}
-		p.added = append(p.added, eventAt{event.id, at.position})
-		p.head, c.position = at, at.position
-		c.recent.add(req.stream, event.id, at)
+		p.added, p.newest = append(p.added, eventAt{event.id, at.position}), event.encoded
+		c.position = at.position
+		c.recent.add(stream, event.id, at)
 	}
-	c.heads.put(req.stream, p.head)
-	res.head, res.appended = p.head, true
-	return batch.Set(headKey(req.stream), p.head.encode(), nil)
+	now.head = at
+	if err := c.setState(batch, stream, now, pending); err != nil {
+		return at, err
+	}
+	return at, c.describe(batch, stream, pending)
 }
 
 // removeEvent takes one event out of its stream and out of the log.
@@ -406,9 +475,14 @@ func (c *committer) removeEvent(batch *pebble.Batch, stream string, revision uin
 	return errors.Join(batch.Delete(key, nil), batch.Delete(allKey(position), nil))
 }
 
-// removeStream takes a stream out as if it had never been. The group at hand must
-// not write to it.
+// removeStream takes a stream out as if it had never been, and its metadata with
+// it. The group at hand must not write to either.
 func (c *committer) removeStream(batch *pebble.Batch, stream string) error {
+	if !isMetastream(stream) {
+		if err := c.removeStream(batch, metastreamOf(stream)); err != nil {
+			return err
+		}
+	}
 	prefix := streamPrefix([]byte(stream))
 	it, err := c.log.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: streamEnd(prefix)})
 	if err != nil {

@@ -71,14 +71,47 @@ func (h head) next() uint64 {
 	return h.revision + 1
 }
 
-func (h head) encode() []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 16), h.revision)
-	return binary.BigEndian.AppendUint64(b, h.position)
+// tombstoned says that the stream is deleted for good.
+func (h head) tombstoned() bool { return h.exists && h.revision == maxRevision }
+
+// state is the head of a stream and what its metadata makes of it. A stream may be
+// described before it exists.
+type state struct {
+	head
+	described bool // there is metadata
+	deleted   bool // the newest metadata deletes the stream softly
 }
 
-func decodeHead(b []byte) (head, bool) {
-	if len(b) != 16 {
-		return head{}, false
+const (
+	stateExists = 1 << iota
+	stateDescribed
+	stateDeleted
+)
+
+func (s state) encode() []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 17), s.revision)
+	b = binary.BigEndian.AppendUint64(b, s.position)
+	var flags byte
+	if s.exists {
+		flags |= stateExists
 	}
-	return head{true, binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}, true
+	if s.described {
+		flags |= stateDescribed
+	}
+	if s.deleted {
+		flags |= stateDeleted
+	}
+	return append(b, flags)
+}
+
+func decodeState(b []byte) (state, bool) {
+	if len(b) != 17 {
+		return state{}, false
+	}
+	flags := b[16]
+	return state{
+		head:      head{flags&stateExists != 0, binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:16])},
+		described: flags&stateDescribed != 0,
+		deleted:   flags&stateDeleted != 0,
+	}, true
 }

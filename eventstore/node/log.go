@@ -9,13 +9,14 @@ import (
 	"log/slog"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-const formatVersion = 1
+const formatVersion = 2
 
 // ErrInUse says that another node holds the data folder. Stop that one, or give
 // this one a folder of its own.
@@ -27,6 +28,7 @@ var ErrInUse = errors.New("the data folder is in use by another node")
 type log struct {
 	db   *pebble.DB
 	lock *pebble.Lock
+	now  func() time.Time // what $maxAge is measured by
 }
 
 func openLog(dir string, files vfs.FS, logger *slog.Logger) (*log, error) {
@@ -62,7 +64,7 @@ func openLog(dir string, files vfs.FS, logger *slog.Logger) (*log, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", dir, err), lock.Close())
 	}
-	l := &log{db: db, lock: lock}
+	l := &log{db: db, lock: lock, now: time.Now}
 	if err := l.checkFormat(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", dir, err), l.close())
 	}
@@ -251,22 +253,22 @@ func (l *log) event(stream []byte, revision, upto uint64) (*record, error) {
 	return found, err
 }
 
-// head returns the last event of a stream as applied, durable or not: only the
-// committer may ask.
-func (l *log) head(stream string) (head, error) {
+// state returns the state of a stream as applied, durable or not: it is for the
+// committer, and for stateAsOf.
+func (l *log) state(stream string) (state, error) {
 	value, closer, err := l.db.Get(headKey(stream))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return head{}, nil
+		return state{}, nil
 	}
 	if err != nil {
-		return head{}, fmt.Errorf("read the head of stream %q: %w", stream, err)
+		return state{}, fmt.Errorf("read the head of stream %q: %w", stream, err)
 	}
 	defer func() { _ = closer.Close() }()
-	h, ok := decodeHead(value)
+	s, ok := decodeState(value)
 	if !ok {
-		return head{}, fmt.Errorf("read the head of stream %q: it is damaged", stream)
+		return state{}, fmt.Errorf("read the head of stream %q: it is damaged", stream)
 	}
-	return h, nil
+	return s, nil
 }
 
 // indexed returns the position that an index key names, as applied: only the

@@ -111,11 +111,13 @@ func (r *reader) readStream(o *streams.ReadReq_Options_StreamOptions, count, upt
 	if len(name) == 0 {
 		return invalid("a read names its stream")
 	}
-	last, err := r.log.last(name, upto)
-	if err != nil {
+	live, err := r.log.live(name, upto)
+	switch {
+	case err != nil:
 		return err
-	}
-	if last == nil {
+	case live.tombstoned:
+		return streamDeleted(r.ctx, string(name))
+	case !live.found:
 		return r.send(notFoundToWire(name))
 	}
 	var from uint64
@@ -124,18 +126,31 @@ func (r *reader) readStream(o *streams.ReadReq_Options_StreamOptions, count, upt
 		from = at.Revision
 	case *streams.ReadReq_Options_StreamOptions_Start:
 	case *streams.ReadReq_Options_StreamOptions_End:
-		from = last.revision
+		from = live.next - 1 // it is found, so there is one
 	default:
 		return invalid("a read of a stream says where it starts")
 	}
-	done := false
+	done := live.empty()
+	switch {
+	case backwards:
+		from = min(from, live.next-1)
+		done = done || from < live.first
+	default:
+		from = max(from, live.first)
+		done = done || from >= live.next
+	}
 	err = r.pages(count, nil, func(p *pager) error {
 		switch {
 		case done:
 			return nil
 		case backwards:
-			err := r.log.streamBackwards(name, from, upto, p.visit)
-			if done = p.lastRevision == 0; !done {
+			err := r.log.streamBackwards(name, from, upto, func(rec *record) (bool, error) {
+				if rec.revision < live.first {
+					return false, nil
+				}
+				return p.visit(rec)
+			})
+			if done = p.lastRevision <= live.first; !done {
 				from = p.lastRevision - 1
 			}
 			return err
@@ -148,17 +163,10 @@ func (r *reader) readStream(o *streams.ReadReq_Options_StreamOptions, count, upt
 	if err != nil || !tellEnds {
 		return err
 	}
-	var first uint64
-	if err := r.log.streamForwards(name, 0, upto, func(rec *record) (bool, error) {
-		first = rec.revision
-		return false, nil
-	}); err != nil {
+	if err := r.send(&streams.ReadResp{Content: &streams.ReadResp_FirstStreamPosition{FirstStreamPosition: live.first}}); err != nil {
 		return err
 	}
-	if err := r.send(&streams.ReadResp{Content: &streams.ReadResp_FirstStreamPosition{FirstStreamPosition: first}}); err != nil {
-		return err
-	}
-	return r.send(&streams.ReadResp{Content: &streams.ReadResp_LastStreamPosition{LastStreamPosition: last.revision}})
+	return r.send(&streams.ReadResp{Content: &streams.ReadResp_LastStreamPosition{LastStreamPosition: live.next - 1}})
 }
 
 // pages sends up to count events, one page after the other, until a scan ends by

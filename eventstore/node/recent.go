@@ -41,19 +41,19 @@ func (c *recentIDs) find(stream string, id uuid.UUID) (head, bool) {
 	return at, known
 }
 
-// headCache keeps the heads of the streams used last, in two generations: when the
+// headCache keeps the states of the streams used last, in two generations: when the
 // young one is full it becomes the old one, and the old one is forgotten. It
 // belongs to the committer.
 type headCache struct {
 	size       int
-	young, old map[string]head
+	young, old map[string]state
 }
 
 func newHeadCache(size int) *headCache {
-	return &headCache{size: size, young: map[string]head{}}
+	return &headCache{size: size, young: map[string]state{}}
 }
 
-func (c *headCache) get(stream string) (head, bool) {
+func (c *headCache) get(stream string) (state, bool) {
 	if h, ok := c.young[stream]; ok {
 		return h, true
 	}
@@ -64,12 +64,12 @@ func (c *headCache) get(stream string) (head, bool) {
 	return h, ok
 }
 
-func (c *headCache) put(stream string, h head) {
+func (c *headCache) put(stream string, h state) {
 	if len(stream) > maxCachedName {
 		return
 	}
 	if len(c.young) >= c.size {
-		c.old, c.young = c.young, make(map[string]head, c.size/4)
+		c.old, c.young = c.young, make(map[string]state, c.size/4)
 	}
 	c.young[stream] = h
 }

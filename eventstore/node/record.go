@@ -98,6 +98,14 @@ func decodeRecord(position uint64, b []byte) (*record, error) {
 	if binary.BigEndian.Uint32(b[0:4]) != checksum(position, b) {
 		return damaged("its checksum does not match")
 	}
+	return layout(position, b)
+}
+
+// layout reads what encodeRecord wrote, sealed or not. The result points into b.
+func layout(position uint64, b []byte) (*record, error) {
+	damaged := func(reason string) (*record, error) {
+		return nil, &DamagedError{Position: position, Reason: reason}
+	}
 	if b[4] != recordFormat {
 		return damaged(fmt.Sprintf("it has format %d, this node reads format %d", b[4], recordFormat))
 	}

@@ -112,8 +112,8 @@ func TestStreamKeys(t *testing.T) {
 func TestHeadCacheIsBounded(t *testing.T) {
 	c := newHeadCache(10)
 	for i := range 1000 {
-		c.put(uuid.NewString(), head{true, uint64(i), uint64(i)})
-		c.put("used", head{true, uint64(i), 0})
+		c.put(uuid.NewString(), state{head: head{true, uint64(i), uint64(i)}})
+		c.put("used", state{head: head{true, uint64(i), 0}})
 	}
 	require.LessOrEqual(t, len(c.young)+len(c.old), 20)
 	h, ok := c.get("used")

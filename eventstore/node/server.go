@@ -48,8 +48,11 @@ type featuresService struct {
 
 func (*featuresService) GetSupportedMethods(context.Context, *shared.Empty) (*serverfeatures.SupportedMethods, error) {
 	methods := []*serverfeatures.SupportedMethod{
-		{ServiceName: streamsName, MethodName: "read"},
+		{ServiceName: streamsName, MethodName: "read", Features: []string{"position", "events"}},
 		{ServiceName: streamsName, MethodName: "append"},
+		{ServiceName: streamsName, MethodName: "batchappend", Features: []string{"deadline_duration"}},
+		{ServiceName: streamsName, MethodName: "delete"},
+		{ServiceName: streamsName, MethodName: "tombstone"},
 	}
 	// Clients take one of the management methods for all of them; those that are
 	// not served yet answer so.
@@ -68,16 +71,4 @@ func (*featuresService) GetSupportedMethods(context.Context, *shared.Empty) (*se
 type streamsService struct {
 	streams.UnimplementedStreamsServer
 	node *Node
-}
-
-func (*streamsService) Delete(context.Context, *streams.DeleteReq) (*streams.DeleteResp, error) {
-	return nil, unimplemented("deletion of streams")
-}
-
-func (*streamsService) Tombstone(context.Context, *streams.TombstoneReq) (*streams.TombstoneResp, error) {
-	return nil, unimplemented("tombstones")
-}
-
-func (*streamsService) BatchAppend(streams.Streams_BatchAppendServer) error {
-	return unimplemented("BatchAppend")
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -19,6 +20,10 @@ const (
 	exceptionGroupMissing   = "persistent-subscription-does-not-exist"
 	exceptionGroupDropped   = "persistent-subscription-dropped"
 	exceptionMaxSubscribers = "maximum-subscribers-reached"
+	exceptionStreamDeleted  = "stream-deleted"
+	exceptionWrongExpected  = "wrong-expected-version"
+	trailerExpectedVersion  = "expected-version"
+	trailerActualVersion    = "actual-version"
 	trailerMaxAppendSize    = "maximum-append-size"
 	trailerStreamName       = "stream-name"
 	trailerGroupName        = "group-name"
@@ -29,8 +34,26 @@ const (
 // withException answers with a status and the trailers that clients look for.
 func withException(ctx context.Context, code codes.Code, exception, message string, more ...string) error {
 	// A failure to set them means that the call is over: nobody is left to tell.
-	_ = grpc.SetTrailer(ctx, metadata.Pairs(append([]string{trailerException, exception}, more...)...))
+	trailers := metadata.Pairs(trailerException, exception)
+	for i := 0; i+1 < len(more); i += 2 {
+		trailers.Set(more[i], printable(more[i+1]))
+	}
+	_ = grpc.SetTrailer(ctx, trailers)
 	return status.Error(code, message)
+}
+
+// printable writes what a trailer cannot carry, as in names of streams, in the way
+// of URLs; a client that is sent such bytes as they are drops the answer.
+func printable(text string) string {
+	var b []byte
+	for _, c := range []byte(text) {
+		if c < ' ' || c > '~' {
+			b = fmt.Appendf(b, "%%%02X", c)
+		} else {
+			b = append(b, c)
+		}
+	}
+	return string(b)
 }
 
 // toStatus maps the node's errors to what clients see.

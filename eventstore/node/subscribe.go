@@ -131,6 +131,9 @@ func (r *reader) subscribeAll(after uint64, f *filter, interval uint64) error {
 	}
 }
 
+// subscribeStream keeps to what a stream's metadata leaves of it while it catches
+// up. Live it sends whatever is appended, as EventStoreDB does: a subscriber that
+// keeps up misses nothing of a stream that keeps little. A tombstone ends it.
 func (r *reader) subscribeStream(o *streams.ReadReq_Options_StreamOptions) error {
 	name := o.GetStreamIdentifier().GetStreamName()
 	if len(name) == 0 {
@@ -152,13 +155,11 @@ func (r *reader) subscribeStream(o *streams.ReadReq_Options_StreamOptions) error
 	}
 	if atEnd {
 		next = 0
-		last, err := r.log.last(name, r.horizon.durable())
+		now, err := r.log.live(name, r.horizon.durable())
 		if err != nil {
 			return err
 		}
-		if last != nil {
-			next = last.revision + 1
-		}
+		next = now.next // a tombstone is found below
 	}
 	if err := r.send(confirmationToWire(uuid.NewString())); err != nil {
 		return err
@@ -167,12 +168,30 @@ func (r *reader) subscribeStream(o *streams.ReadReq_Options_StreamOptions) error
 	stretch := 0
 	for {
 		upto, moved := w.now()
+		ended := false
+		if !live {
+			now, err := r.log.live(name, upto)
+			if err != nil {
+				return err
+			}
+			next, ended = max(next, min(now.first, now.next)), now.tombstoned
+		}
 		p := newPager(nil, pageEvents, pageScanned)
-		if err := r.log.streamForwards(name, next, upto, p.visit); err != nil {
-			return err
+		if !ended {
+			if err := r.log.streamForwards(name, next, upto, func(rec *record) (bool, error) {
+				if ended = rec.revision == maxRevision; ended {
+					return false, nil
+				}
+				return p.visit(rec)
+			}); err != nil {
+				return err
+			}
 		}
 		if err := r.sendPage(p); err != nil {
 			return err
+		}
+		if ended {
+			return streamDeleted(r.ctx, string(name))
 		}
 		if len(p.page) > 0 {
 			next = p.lastRevision + 1

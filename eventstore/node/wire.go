@@ -45,7 +45,7 @@ func (l *log) resolve(r *record, follow bool, upto uint64) (resolved, error) {
 	if !ok {
 		return resolved{link: r}, nil
 	}
-	target, err := l.event(stream, revision, upto)
+	target, err := l.linked(stream, revision, upto)
 	return resolved{event: target, link: r}, err
 }
 
