@@ -42,7 +42,7 @@ type session struct {
 	// abandoned counts the calls whose callers have gone. A client may keep some for
 	// ever; those of a retired session are not held against its successor.
 	abandoned atomic.Int64
-	calls   sync.WaitGroup // whoever still uses the client; grows only while the gate is held shared, or from above zero
+	calls     sync.WaitGroup // whoever still uses the client; grows only while the gate is held shared, or from above zero
 }
 
 // dial makes a session. It fails after one round of discovery; a client that has
