@@ -20,7 +20,7 @@ import (
 func TestErrorsOfANodeAreTheContracts(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, node.Options{Dir: t.TempDir()})
-	log := open(t, n.ConnectionString())
+	log := connect(t, n.ConnectionString())
 	ctx := t.Context()
 	_, err := log.Append(ctx, someStream, eventstore.NoStream(), someEvent)
 	require.NoError(t, err)

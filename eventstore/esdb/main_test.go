@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"testing"
+	"time"
 
 	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/stretchr/testify/require"
@@ -44,7 +45,7 @@ func TestContract(t *testing.T) {
 	}
 	bare := bareClient(t, server)
 	storetest.Run(t, storetest.Server{
-		Open: func(t *testing.T) eventstore.Log { return open(t, server) },
+		Open: func(t *testing.T) eventstore.Log { return connect(t, server) },
 		Tombstone: func(ctx context.Context, stream eventstore.StreamID) error {
 			_, err := bare.TombstoneStream(ctx, stream.String(), client.TombstoneStreamOptions{ExpectedRevision: client.Any{}})
 			return err
@@ -70,6 +71,15 @@ func open(t *testing.T, connectionString string) *esdb.Log {
 	log, err := esdb.Open(t.Context(), connectionString, esdb.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, log.Close()) })
+	return log
+}
+
+// connect is open for a server that is there: it returns when the log can be read,
+// which on a busy machine may take longer than a call's time-out.
+func connect(t *testing.T, connectionString string) *esdb.Log {
+	t.Helper()
+	log := open(t, connectionString)
+	require.Eventually(t, func() bool { return log.Ping(t.Context()) == nil }, recovery, time.Millisecond)
 	return log
 }
 

@@ -120,7 +120,7 @@ func TestABlackHoleIsNoticed(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, node.Options{Dir: t.TempDir()})
 	network := startProxy(t, n.Addr().String())
-	log := open(t, network.connectionString())
+	log := connect(t, network.connectionString())
 	require.NoError(t, log.EnsureGroup(t.Context(), eventstore.Group{Name: "g"}))
 	_, err := log.Append(t.Context(), someStream, eventstore.NoStream(), someEvent)
 	require.NoError(t, err)
@@ -156,6 +156,7 @@ func TestABlackHoleIsNoticed(t *testing.T) {
 	require.NoError(t, consumer.Close())
 
 	network.swallows.Store(nothing)
+	require.Eventually(t, func() bool { return log.Ping(t.Context()) == nil }, recovery, time.Millisecond)
 	again, err := log.Follow(t.Context(), 0, eventstore.Filter{})
 	require.NoError(t, err)
 	message, err := again.Next(t.Context())
@@ -168,11 +169,11 @@ func TestABlackHoleIsNoticed(t *testing.T) {
 func TestAnAppendWhoseAnswerIsLostIsRepeatedHarmlessly(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, node.Options{Dir: t.TempDir()})
-	direct := open(t, n.ConnectionString())
+	direct := connect(t, n.ConnectionString())
 	network := startProxy(t, n.Addr().String())
-	log := open(t, network.connectionString()+"&gossipTimeout=2")
+	log := connect(t, network.connectionString()+"&gossipTimeout=2")
 	for i, expected := range []eventstore.Expected{eventstore.NoStream(), eventstore.At(0), eventstore.Exists(), eventstore.Any()} {
-		require.NoError(t, log.Ping(t.Context()))
+		require.Eventually(t, func() bool { return log.Ping(t.Context()) == nil }, recovery, time.Millisecond)
 		network.swallows.Store(answers)
 		event := someEvent
 		event.ID = eventstore.DeriveID(someEvent.ID, expected.String())
@@ -212,6 +213,7 @@ func TestAnAppendWhoseAnswerIsLostIsRepeatedHarmlessly(t *testing.T) {
 
 // Connections break in the middle of everything, again and again.
 func TestConnectionsThatBreakAllTheTime(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, node.Options{Dir: t.TempDir()})
 	network := startProxy(t, n.Addr().String())
 	l := startLoad(t, network.connectionString())
@@ -226,10 +228,11 @@ func TestConnectionsThatBreakAllTheTime(t *testing.T) {
 // Thousands wait for a server that does not answer. Each goes when its context
 // ends, and everything works again when the server does.
 func TestThousandsOfCallersGoWithTheirContexts(t *testing.T) {
+	t.Parallel()
 	const callers = 2000
 	n := startNode(t, node.Options{Dir: t.TempDir()})
 	network := startProxy(t, n.Addr().String())
-	log := open(t, network.connectionString()+"&gossipTimeout=1")
+	log := connect(t, network.connectionString()+"&gossipTimeout=1")
 	require.NoError(t, log.EnsureGroup(t.Context(), eventstore.Group{Name: "g"}))
 	for _, state := range []struct {
 		name  string
