@@ -27,7 +27,7 @@ const (
 )
 
 // close judges windows as they become due, until something breaks or ctx ends.
-func (c *Coordinator) close(ctx context.Context) error {
+func (c *Coordinator) close(ctx context.Context, well func()) error {
 	if err := c.migrate(ctx); err != nil {
 		return err
 	}
@@ -36,6 +36,7 @@ func (c *Coordinator) close(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		well()
 		if judged == dueBatch {
 			continue
 		}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
@@ -57,34 +56,16 @@ func New(log eventstore.Log, db *pgxpool.Pool, o Options) *Coordinator {
 	return c
 }
 
-// Run works until ctx ends. Whatever is away is retried with backoff.
+// Run works until ctx ends. Whatever is away is retried with backoff, each loop
+// on its own.
 func (c *Coordinator) Run(ctx context.Context) {
 	var loops sync.WaitGroup
-	loops.Go(func() { c.keep(ctx, "intake", c.intake) })
-	loops.Go(func() { c.keep(ctx, "windows", c.follow) })
-	loops.Go(func() { c.keep(ctx, "closing", c.close) })
-	loops.Wait()
-}
-
-// keep runs a loop again whenever it ends, with backoff, until ctx ends.
-func (c *Coordinator) keep(ctx context.Context, name string, loop func(context.Context) error) {
-	delays := &backoff.ExponentialBackOff{InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 5 * time.Second}
-	delays.Reset()
-	for ctx.Err() == nil {
-		started := time.Now()
-		err := loop(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if time.Since(started) > time.Minute {
-			delays.Reset()
-		}
-		delay := delays.NextBackOff()
-		c.logger.Warn("coordinator repeats", "loop", name, "in", delay, "error", err)
-		if wait(ctx, delay) != nil {
-			return
-		}
+	for name, loop := range map[string]func(context.Context, func()) error{
+		"coordinator: intake": c.intake, "coordinator: windows": c.follow, "coordinator: closing": c.close,
+	} {
+		loops.Go(func() { eventstore.Resume(ctx, c.logger, name, loop) })
 	}
+	loops.Wait()
 }
 
 const (
@@ -97,7 +78,7 @@ const (
 )
 
 // intake opens a window for each upload.
-func (c *Coordinator) intake(ctx context.Context) error {
+func (c *Coordinator) intake(ctx context.Context, well func()) error {
 	err := c.log.EnsureGroup(ctx, eventstore.Group{
 		Name: intakeGroup, Filter: eventstore.Filter{Types: []string{"ZipUploaded"}}, Timeout: intakeTimeout, MaxRetries: 1_000_000,
 	})
@@ -109,6 +90,7 @@ func (c *Coordinator) intake(ctx context.Context) error {
 		return err
 	}
 	defer consumer.Close()
+	well()
 	g, work := errgroup.WithContext(ctx)
 	g.SetLimit(intakeBuffer)
 	for {

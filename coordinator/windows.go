@@ -34,7 +34,7 @@ const maxBatch = 2000
 
 // follow keeps the table up with the log, until something breaks or ctx ends.
 // Several coordinators may follow at once: rows only move forward in position.
-func (c *Coordinator) follow(ctx context.Context) error {
+func (c *Coordinator) follow(ctx context.Context, well func()) error {
 	if err := c.migrate(ctx); err != nil {
 		return err
 	}
@@ -86,6 +86,7 @@ func (c *Coordinator) follow(ctx context.Context) error {
 			if err := c.write(ctx, b); err != nil {
 				return fmt.Errorf("write windows: %w", err)
 			}
+			well()
 		}
 	})
 	return g.Wait()

@@ -18,7 +18,7 @@
 //     position order. Nobody sees an event that could still vanish.
 //   - A [Subscription] delivers each event that passes its filter exactly once,
 //     in position order, as long as it lives; it ends with an error and is
-//     resumed by its owner from the last position that it made durable.
+//     resumed by its owner from the last position that it made durable, see [Resume].
 //   - A [Consumer] of a group gets deliveries at least once, without promised
 //     order. What is not acknowledged is delivered again, to it or to another.
 //

@@ -22,8 +22,6 @@ const (
 	standbyPause    = 250 * time.Millisecond // between two tries for the lock
 	gatherPause     = 200 * time.Millisecond // how long a batch waits for more while catching up
 	checkpointPause = time.Second            // between two checkpoints without rows
-	firstBackoff    = 50 * time.Millisecond
-	longestBackoff  = 10 * time.Second
 	closePatience   = 2 * time.Second
 )
 
@@ -106,35 +104,30 @@ func (r *Runner) note(change func(*Status)) {
 // *LayoutError when a newer version owns the read model; both want an operator,
 // and starting again before something has changed ends the same way.
 func (r *Runner) Run(ctx context.Context) error {
-	backoff := firstBackoff
-	for {
-		before := r.Status().Position
-		err := r.session(ctx)
+	ctx, halt := context.WithCancel(ctx)
+	defer halt()
+	var final error
+	eventstore.Resume(ctx, r.o.Logger, "read model", func(ctx context.Context, well func()) error {
+		err := r.session(ctx, well)
 		if ctx.Err() != nil {
-			return nil
+			return err
 		}
 		var stop *HaltedError
 		var newer *LayoutError
 		if errors.As(err, &stop) || errors.As(err, &newer) {
-			r.note(func(s *Status) { s.Halted, s.Trouble = stop, err })
-			return err
+			r.note(func(s *Status) { s.Halted = stop })
+			final = err
+			halt()
 		}
 		r.note(func(s *Status) { s.Trouble = err })
-		if r.Status().Position != before {
-			backoff = firstBackoff
-		}
-		pause := backoff/2 + rand.N(backoff)
-		r.o.Logger.Warn("read model interrupted", "err", err, "again_in", pause.String())
-		if !sleep(ctx, pause) {
-			return nil
-		}
-		backoff = min(2*backoff, longestBackoff)
-	}
+		return err
+	})
+	return final
 }
 
 // session is one connection's life: stand by for the lock, then write until
 // something fails. It never returns nil.
-func (r *Runner) session(ctx context.Context) error {
+func (r *Runner) session(ctx context.Context, well func()) error {
 	pooled, err := r.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to Postgres: %w", err)
@@ -156,7 +149,7 @@ func (r *Runner) session(ctx context.Context) error {
 	}
 	r.o.Logger.Info("writing the read model", "name", Name, "position", uint64(w.position))
 	r.note(func(s *Status) { s.Writer, s.Halted, s.Trouble = true, nil, nil })
-	err = r.follow(ctx, w)
+	err = r.follow(ctx, w, well)
 	var stop *HaltedError
 	if errors.As(err, &stop) {
 		if err := w.halt(ctx, stop); err != nil {
@@ -197,8 +190,9 @@ func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 	}
 }
 
-// follow applies the log from the checkpoint on. It never returns nil.
-func (r *Runner) follow(ctx context.Context, w *writer) error {
+// follow applies the log from the checkpoint on. It never returns nil. All is well
+// with each checkpoint that moves, and when there is nothing to do.
+func (r *Runner) follow(ctx context.Context, w *writer, well func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	sub, err := r.log.Follow(ctx, w.position, eventstore.Filter{})
 	if err != nil {
@@ -237,6 +231,9 @@ func (r *Runner) follow(ctx context.Context, w *writer) error {
 		})
 		clear(events)
 		events, bytes, written = events[:0], 0, time.Now()
+		if err == nil {
+			well()
+		}
 		return err
 	}
 	for {
@@ -289,6 +286,7 @@ func (r *Runner) follow(ctx context.Context, w *writer) error {
 		}
 		if live && len(events) == 0 {
 			r.note(func(s *Status) { s.CaughtUp = true })
+			well()
 		}
 	}
 }

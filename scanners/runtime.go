@@ -58,7 +58,6 @@ func (o Options) withDefaults() Options {
 
 const (
 	maxBackoff = 30 * time.Second
-	rejoin     = 100 * time.Millisecond // before the first try to join again, then doubling
 	// handOver is added to the longest wait for a worker and the longest scan before
 	// the log gives a delivery to somebody else: by then the attempt has ended here.
 	handOver = time.Minute
@@ -96,18 +95,9 @@ func Run(ctx context.Context, s Scanner, parts Parts, options Options) error {
 	r.since = time.Now()
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	for trouble := 0; ctx.Err() == nil; trouble++ {
-		started := time.Now()
-		err := r.consume(ctx, work)
-		if ctx.Err() != nil {
-			break
-		}
-		if time.Since(started) > maxBackoff {
-			trouble = 0
-		}
-		r.Logger.Warn("scanner lost its deliveries and joins again", "error", err)
-		_ = wait(ctx, delay(rejoin, trouble))
-	}
+	eventstore.Resume(ctx, r.Logger, "deliveries", func(ctx context.Context, well func()) error {
+		return r.consume(ctx, work, well)
+	})
 	if r.online {
 		r.present(work, scanner.OfflineType)
 	}
@@ -146,7 +136,7 @@ func (r *runtime) present(ctx context.Context, fact string) bool {
 
 // consume handles deliveries until the consumer dies or ctx ends; then it waits
 // for what it has begun.
-func (r *runtime) consume(ctx, work context.Context) error {
+func (r *runtime) consume(ctx, work context.Context, well func()) error {
 	group := "scanner-" + r.about.Type
 	err := r.Log.EnsureGroup(ctx, eventstore.Group{
 		Name:    group,
@@ -161,6 +151,7 @@ func (r *runtime) consume(ctx, work context.Context) error {
 	if err != nil {
 		return err
 	}
+	well()
 	work, stop := context.WithCancel(work)
 	waiting, leave := context.WithCancel(ctx) // for a worker, or in a backoff
 	var running sync.WaitGroup

@@ -19,7 +19,6 @@ import (
 // back again: each call ends with ErrClosed, none with anything worse than
 // Unavailable, and Close waits for no time-out.
 func TestCloseWhileCallsRun(t *testing.T) {
-	t.Parallel()
 	for _, server := range []string{"there", "gone", "back"} {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()

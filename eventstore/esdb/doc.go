@@ -24,7 +24,7 @@
 //     only once, before anyone may call it; at the first sign that its connection
 //     is gone, and before it can discover again, it is taken out of use. See
 //     session. What may block nevertheless is run aside and left behind when the
-//     context ends; how many calls may be left behind at once is bounded.
+//     context ends; how many calls may be left behind in one client is bounded.
 //   - It drops the old connection without closing it when it reconnects by
 //     itself. It never gets to do so.
 //   - Closing it while a call is about to report a lost connection panics in that
@@ -32,11 +32,18 @@
 //   - It follows a hint to another leader by itself, blocking its callers, and
 //     fails for good if that leader is gone too. It is replaced instead, and
 //     gossip finds the leader: connection strings for a cluster name all nodes or
-//     use esdb+discover.
+//     use esdb+discover. The replacement waits for nobody, as calls that were just
+//     then on their way in may never come out. Those, and the connection to the
+//     leader that is gone, are lost to the process; Close then says that calls did
+//     not end.
+//   - A dead connection looks alive until a ping fails: after 20 s, unless the
+//     connection string's keepAliveInterval (at least 10 s) and keepAliveTimeout say
+//     otherwise. With keepAliveInterval=-1 nobody ever notices. Calls are bounded by
+//     their own deadlines meanwhile.
 //   - A subscription that drops is a raw gRPC error and stays dropped. It becomes
 //     an error of Next, once everything that came before it has been read; the
-//     owner resumes from what it has made durable. Nothing here resumes by
-//     itself, because nothing here knows what was made durable.
+//     owner resumes from what it has made durable (eventstore.Resume). Nothing here
+//     resumes by itself, because nothing here knows what was made durable.
 //   - Recv blocks without a context. One goroutine for each subscription and
 //     consumer receives and hands over, in batches when there is a lot; at most
 //     2 × 1024 messages or about 8 MiB wait in between.

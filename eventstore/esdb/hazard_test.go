@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,10 +38,16 @@ type badServer struct {
 type features struct {
 	serverfeatures.UnimplementedServerFeaturesServer
 	discoveries atomic.Int64
+	appends     atomic.Int64
+	away        atomic.Bool // it cannot be discovered
 }
 
 func (f *features) GetSupportedMethods(context.Context, *shared.Empty) (*serverfeatures.SupportedMethods, error) {
 	f.discoveries.Add(1)
+	if f.away.Load() {
+		<-time.After(50 * time.Millisecond) // as long as a refusal may take
+		return nil, status.Error(codes.Unavailable, "not now")
+	}
 	return &serverfeatures.SupportedMethods{EventStoreServerVersion: "23.10.0"}, nil
 }
 
@@ -115,9 +124,22 @@ func TestWithASilentServerCallsFailInTime(t *testing.T) {
 	requireUnavailable(t, log, "")
 }
 
+func TestWithoutAnAddressCallsFailInTime(t *testing.T) {
+	t.Parallel()
+	// RFC 6761: this name never resolves.
+	requireUnavailable(t, open(t, "esdb://eventstore.invalid:2113?tls=false"), "")
+}
+
 // requireUnavailable demands that every call fails as the contract says, and not
 // much later than its context.
 func requireUnavailable(t *testing.T, log *esdb.Log, why string) {
+	t.Helper()
+	require.Eventually(t, func() bool { // until it has seen for itself
+		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+		defer cancel()
+		err := log.Ping(ctx)
+		return err != nil && strings.Contains(err.Error(), why)
+	}, recovery, time.Millisecond)
 	for name, call := range map[string]func(context.Context) error{
 		"ping":   log.Ping,
 		"append": func(ctx context.Context) error { return appendErr(ctx, log) },
@@ -163,7 +185,7 @@ func TestTheDefaultTimeoutBoundsCallsWithoutOne(t *testing.T) {
 		append: func(from streams.Streams_AppendServer) error { return silence(from) },
 		read:   func(to streams.Streams_ReadServer) error { return silence(to) },
 	}
-	log, err := esdb.Open(t.Context(), server.start(t), esdb.Options{Timeout: 100 * time.Millisecond})
+	log, err := esdb.Open(t.Context(), server.start(t), esdb.Options{Timeout: 500 * time.Millisecond})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, log.Close()) })
 
@@ -181,11 +203,16 @@ func TestTheDefaultTimeoutBoundsCallsWithoutOne(t *testing.T) {
 // A connection that is made again and again and carries nothing is not made as
 // fast as calls can fail, and no call is left behind in a client (TestMain).
 func TestAServerThatIsNeverReadyIsNotHammered(t *testing.T) {
-	t.Parallel()
 	notReady := status.Error(codes.Unavailable, "server is not ready")
+	var ready atomic.Bool
 	server := badServer{
-		append: func(streams.Streams_AppendServer) error { return notReady },
-		read:   func(streams.Streams_ReadServer) error { return notReady },
+		append: func(from streams.Streams_AppendServer) error {
+			if ready.Load() {
+				return from.SendAndClose(appendedAt(4, 77))
+			}
+			return notReady
+		},
+		read: func(streams.Streams_ReadServer) error { return notReady },
 	}
 	log := open(t, server.start(t))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -208,6 +235,75 @@ func TestAServerThatIsNeverReadyIsNotHammered(t *testing.T) {
 	}
 	require.Positive(t, failed)
 	require.LessOrEqual(t, server.discoveries.Load(), int64(20), "of %d failed calls", failed)
+
+	ready.Store(true)
+	began := time.Now()
+	require.NoError(t, appendErr(t.Context(), log), "it waits for the next connection")
+	require.Less(t, time.Since(began), 5*time.Second)
+}
+
+// appendedAt is a server's yes.
+func appendedAt(revision, position uint64) *streams.AppendResp {
+	return &streams.AppendResp{Result: &streams.AppendResp_Success_{Success: &streams.AppendResp_Success{
+		CurrentRevisionOption: &streams.AppendResp_Success_CurrentRevision{CurrentRevision: revision},
+		PositionOption: &streams.AppendResp_Success_Position{
+			Position: &streams.AppendResp_Position{CommitPosition: position, PreparePosition: position},
+		},
+	}}}
+}
+
+// A follower names a leader that is gone, and for a while nobody can be found at
+// all. The client follows such a hint by itself and dies of it, with calls inside
+// that nothing can free; the log lives on. What the client leaves behind would be
+// held against the other tests, hence a process of its own.
+func TestALeaderThatIsGoneDoesNotTakeTheLogWithIt(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(leakyEnv) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.timeout", "1m")
+		cmd.Env = append(os.Environ(), leakyEnv+"=yes")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return
+	}
+	var server badServer
+	server.append = func(from streams.Streams_AppendServer) error {
+		server.appends.Add(1)
+		if !server.away.Load() {
+			return from.SendAndClose(appendedAt(4, 77))
+		}
+		host, port, _ := net.SplitHostPort(server.address)
+		from.SetTrailer(metadata.Pairs("exception", "not-leader", "leader-endpoint-host", host, "leader-endpoint-port", port))
+		return status.Error(codes.NotFound, "Leader info available")
+	}
+	log, err := esdb.Open(t.Context(), server.start(t), esdb.Options{Timeout: 5 * time.Second})
+	require.NoError(t, err)
+	require.NoError(t, appendErr(t.Context(), log))
+	for range 5 {
+		server.appends.Store(0)
+		ctx, cancel := context.WithCancel(t.Context())
+		var callers sync.WaitGroup
+		for range 50 {
+			callers.Go(func() {
+				for ctx.Err() == nil {
+					if err := appendErr(ctx, log); err != nil && !eventstore.IsUnavailable(err) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		require.Eventually(t, func() bool { return server.appends.Load() > 50 }, recovery, time.Millisecond)
+		server.away.Store(true)
+		<-time.After(300 * time.Millisecond)
+		cancel()
+		callers.Wait()
+		server.away.Store(false)
+		require.NoError(t, appendErr(t.Context(), log))
+	}
+	began := time.Now()
+	if err := log.Close(); err != nil {
+		require.ErrorContains(t, err, "did not end in time")
+	}
+	require.Less(t, time.Since(began), 30*time.Second)
 }
 
 func TestARefusalOfAFollowerLeadsToANewDiscovery(t *testing.T) {
@@ -221,12 +317,7 @@ func TestARefusalOfAFollowerLeadsToANewDiscovery(t *testing.T) {
 			from.SetTrailer(metadata.Pairs("exception", "not-leader", "leader-endpoint-host", host, "leader-endpoint-port", port))
 			return status.Error(codes.NotFound, "Leader info available")
 		}
-		return from.SendAndClose(&streams.AppendResp{Result: &streams.AppendResp_Success_{Success: &streams.AppendResp_Success{
-			CurrentRevisionOption: &streams.AppendResp_Success_CurrentRevision{CurrentRevision: 4},
-			PositionOption: &streams.AppendResp_Success_Position{
-				Position: &streams.AppendResp_Position{CommitPosition: 77, PreparePosition: 77},
-			},
-		}}})
+		return from.SendAndClose(appendedAt(4, 77))
 	}
 	log := open(t, server.start(t))
 	require.True(t, eventstore.IsUnavailable(appendErr(t.Context(), log)))

@@ -103,11 +103,13 @@ func (l *Log) Ping(ctx context.Context) error {
 	return err
 }
 
-// Close ends every subscription and consumer, lets running calls finish, and
-// frees the connection. Calls that come later get [ErrClosed].
+// Close ends every subscription and consumer, lets running calls and a discovery
+// that is under way finish, and frees the connection. Calls that come later get
+// [ErrClosed]. It waits for 10 s more than the time-out of calls and fails if
+// something still has not ended then.
 func (l *Log) Close() error {
 	l.end()
-	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), l.timeout+defaultTimeout)
 	defer cancel()
 	return l.clients.close(ctx)
 }

@@ -2,9 +2,12 @@ package esdb_test
 
 import (
 	"context"
+	"flag"
 	"os"
 	"testing"
+	"time"
 
+	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -14,7 +17,24 @@ import (
 	"github.com/factgate/factgate/eventstore/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(processDirEnv); dir != "" {
+		serve(dir, os.Getenv(processListenEnv))
+	}
+	// Tests that are parallel here mostly wait for outages and time-outs, so more of
+	// them than there are cores run at once; those that use the cores are not.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	if os.Getenv(leakyEnv) != "" {
+		os.Exit(m.Run())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// leakyEnv marks a process of one test whose leaks are the client's and known.
+const leakyEnv = "FACTGATE_ESDB_TEST_LEAKY"
 
 // The contract, against the embedded node or the server that is named.
 func TestContract(t *testing.T) {
@@ -23,7 +43,26 @@ func TestContract(t *testing.T) {
 	if server == "" {
 		server = startNode(t, node.Options{Dir: t.TempDir()}).ConnectionString()
 	}
-	storetest.Run(t, func(t *testing.T) eventstore.Log { return open(t, server) })
+	bare := bareClient(t, server)
+	storetest.Run(t, storetest.Server{
+		Open: func(t *testing.T) eventstore.Log { return connect(t, server) },
+		Tombstone: func(ctx context.Context, stream eventstore.StreamID) error {
+			_, err := bare.TombstoneStream(ctx, stream.String(), client.TombstoneStreamOptions{ExpectedRevision: client.Any{}})
+			return err
+		},
+	})
+}
+
+// bareClient is the official client, for what the contract has no word for.
+func bareClient(t *testing.T, connectionString string) *client.Client {
+	t.Helper()
+	config, err := client.ParseConnectionString(connectionString)
+	require.NoError(t, err)
+	config.Logger = client.NoopLogging()
+	bare, err := client.NewClient(config)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, bare.Close()) })
+	return bare
 }
 
 // open opens a log and closes it at the end of the test.
@@ -32,6 +71,15 @@ func open(t *testing.T, connectionString string) *esdb.Log {
 	log, err := esdb.Open(t.Context(), connectionString, esdb.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, log.Close()) })
+	return log
+}
+
+// connect is open for a server that is there: it returns when the log can be read,
+// which on a busy machine may take longer than a call's time-out.
+func connect(t *testing.T, connectionString string) *esdb.Log {
+	t.Helper()
+	log := open(t, connectionString)
+	require.Eventually(t, func() bool { return log.Ping(t.Context()) == nil }, recovery, time.Millisecond)
 	return log
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
@@ -33,12 +34,15 @@ import (
 type session struct {
 	client *esdb.Client
 	logger *slog.Logger
-	// lost is called once, when the session is retired, with the gate held.
+	// lost is called once, when the session is retired.
 	lost func(cause error)
 
 	gate    sync.RWMutex
-	retired bool           // guarded by gate
-	calls   sync.WaitGroup // whoever still uses the client; grows only while the gate is held shared, or from above zero
+	retired atomic.Bool
+	// abandoned counts the calls whose callers have gone. A client may keep some for
+	// ever; those of a retired session are not held against its successor.
+	abandoned atomic.Int64
+	calls     sync.WaitGroup // whoever still uses the client; grows only while the gate is held shared, or from above zero
 }
 
 // dial makes a session. It fails after one round of discovery; a client that has
@@ -61,15 +65,24 @@ func dial(config esdb.Configuration, logger *slog.Logger, lost func(*session, er
 	return s, nil
 }
 
-// enter reports whether the session may be used. A true is followed by run.
+// enter reports whether the session may be used. A true is followed by run. It
+// never waits: a gate that is being closed belongs to a session that is retired.
 func (s *session) enter() bool {
-	s.gate.RLock()
-	if s.retired {
+	if !s.gate.TryRLock() {
+		return false
+	}
+	if s.retired.Load() {
 		s.gate.RUnlock()
 		return false
 	}
 	s.calls.Add(1)
 	return true
+}
+
+// turnBack undoes enter instead of run.
+func (s *session) turnBack() {
+	s.gate.RUnlock()
+	s.calls.Done()
 }
 
 // run does fn after enter. The client's panics come back as errors.
@@ -86,26 +99,31 @@ func (s *session) run(ctx context.Context, fn func(context.Context, *esdb.Client
 func (s *session) hold()    { s.calls.Add(1) }
 func (s *session) release() { s.calls.Done() }
 
-// retire lets nobody in any more and closes the client behind the last one out.
+// retire lets nobody in any more and has the client closed behind the last one
+// out. It waits for nobody.
 func (s *session) retire(cause error) {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	if !s.retired {
-		s.retired = true
+	if s.retired.CompareAndSwap(false, true) {
 		s.lost(cause)
 	}
+}
+
+// clear waits, once the session is retired, until everybody inside has a connection.
+func (s *session) clear() {
+	s.gate.Lock()
+	s.gate.Unlock() //nolint:staticcheck // nothing is left to do when everybody is through
 }
 
 // close waits for the last call and closes the client. Closing earlier would
 // panic in a call that is just then telling the client to reconnect.
 func (s *session) close() {
+	s.clear()
 	s.calls.Wait()
 	_ = s.client.Close()
 }
 
 // observe is the client's logger. What it says is for debugging, since every
-// failure also reaches its caller as an error; two of its lines announce that the
-// client will reconnect.
+// failure also reaches its caller as an error; some of its lines say that the
+// connection is gone.
 func (s *session) observe(level esdb.LogLevel, format string, args ...any) {
 	if s.logger.Enabled(context.Background(), slog.LevelDebug) {
 		s.logger.Debug("event store client: "+fmt.Sprintf(format, args...), "level", level)
@@ -113,12 +131,17 @@ func (s *session) observe(level esdb.LogLevel, format string, args ...any) {
 	if len(args) != 1 {
 		return
 	}
-	switch format {
-	case "unexpected exception: %v":
-		if err, ok := args[0].(error); ok && status.Code(err) == codes.Unavailable {
-			s.retire(err)
-		}
-	case "not leader exception, reconnecting to %v":
+	err, _ := args[0].(error)
+	switch {
+	case format == "unexpected exception: %v" && status.Code(err) == codes.Unavailable:
+		s.retire(err)
+		s.clear() // the caller is about to make the client reconnect
+	case format == "subscription has dropped. Reason: %v" && status.Code(err) == codes.Unavailable:
+		// This does not make the client reconnect, but the connection is as dead,
+		// and in a cluster gRPC would only try the same node again.
+		s.retire(err)
+	case format == "not leader exception, reconnecting to %v":
+		// The client is reconnecting already: whoever is in the gate waits for it.
 		s.retire(fmt.Errorf("connected to a follower, the leader is %v; "+
 			"name all nodes of the cluster, or use esdb+discover://", args[0]))
 	}

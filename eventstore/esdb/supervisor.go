@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/cenkalti/backoff/v5"
 )
 
-// maxAbandoned bounds how many calls may be left behind in the client because
-// their context ended first. They end soon after, or the client is broken.
+// maxAbandoned bounds how many calls may be left behind in a session's client
+// because their context ended first. They end soon after, or the client is broken.
 const maxAbandoned = 1024
 
 // errTooManyAbandoned is what calls get while maxAbandoned calls hang.
@@ -36,7 +35,6 @@ type supervisor struct {
 
 	stop       chan struct{}  // closed by close
 	background sync.WaitGroup // connecting, and closing retired sessions
-	abandoned  atomic.Int64
 }
 
 func supervise(config esdb.Configuration, logger *slog.Logger) *supervisor {
@@ -154,12 +152,13 @@ func (s *supervisor) call(ctx context.Context, fn func(context.Context, *session
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if s.abandoned.Load() >= maxAbandoned {
-		return errTooManyAbandoned
-	}
 	current, err := s.enter(ctx)
 	if err != nil {
 		return err
+	}
+	if current.abandoned.Load() >= maxAbandoned {
+		current.turnBack()
+		return errTooManyAbandoned
 	}
 	result := make(chan error, 1)
 	go func() {
@@ -168,9 +167,9 @@ func (s *supervisor) call(ctx context.Context, fn func(context.Context, *session
 	select {
 	case err = <-result:
 	case <-ctx.Done():
-		s.abandoned.Add(1)
+		current.abandoned.Add(1)
 		go func() {
-			defer s.abandoned.Add(-1)
+			defer current.abandoned.Add(-1)
 			if err := <-result; err == nil && undo != nil {
 				undo()
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -266,6 +267,68 @@ var appends = []promise{
 			require.Equal(t, event.ID, t.all(t.log.ReadStreamBackwards(t.ctx, t.stream("a"), 1))[0].ID)
 			require.GreaterOrEqual(t, t.head(), appended.Position)
 			require.Len(t, t.all(t.log.ReadAll(t.ctx, 0, t.types("Noted"))), i+1)
+		}
+	}},
+
+	{"is linearizable with all others and with reads, stream by stream", linear},
+
+	{"keeps streams apart, whatever their names", func(t *trial) {
+		keys := []string{"a", "A", "a-", "a-b", "a b", "a/b", "a%2Fb", "a.b", "a::b", "作业", "作業", "\u00e9", "e\u0301", "🦆", "\"'<>&", strings.Repeat("长", 60)}
+		for i := range 200 {
+			keys = append(keys, fmt.Sprint(i))
+		}
+		events := t.events("Noted", 2*len(keys))
+		t.together(8, func(ctx context.Context, w int) error {
+			for i := w; i < len(keys); i += 8 {
+				for n, expected := range []eventstore.Expected{eventstore.NoStream(), eventstore.At(0)} {
+					if _, err := t.log.Append(ctx, t.stream(keys[i]), expected, events[2*i+n]); err != nil {
+						return fmt.Errorf("%q: %w", keys[i], err)
+					}
+				}
+			}
+			return nil
+		})
+		for i, key := range keys {
+			got := t.all(t.log.ReadStream(t.ctx, t.stream(key), 0))
+			require.Equal(t, ids(events[2*i:2*i+2]), recordedIDs(got), key)
+			require.Equal(t, t.stream(key), got[0].Stream)
+		}
+		require.Len(t, t.all(t.log.ReadAll(t.ctx, 0, t.types("Noted"))), len(events))
+	}},
+
+	{"keeps large events whole on every way out", func(t *trial) {
+		t.ensure(eventstore.Group{Name: t.group(), Filter: t.types("Noted")})
+		event := t.event("Noted")
+		event.Data = append(append([]byte{'"'}, bytes.Repeat([]byte("0123456789"), 90<<10)...), '"')
+		event.Metadata = append(append([]byte(`{"x":"`), bytes.Repeat([]byte("m"), 60<<10)...), `"}`...)
+		t.append(t.stream("a"), eventstore.NoStream(), event)
+		stored := t.all(t.log.ReadStream(t.ctx, t.stream("a"), 0))[0]
+		require.True(t, bytes.Equal(event.Data, stored.Data))
+		require.True(t, bytes.Equal(event.Metadata, stored.Metadata))
+		require.Equal(t, []eventstore.Recorded{stored}, t.all(t.log.ReadStreamBackwards(t.ctx, t.stream("a"), 1)))
+		require.Equal(t, []eventstore.Recorded{stored}, t.all(t.log.ReadAll(t.ctx, 0, t.types("Noted"))))
+		require.Equal(t, stored, t.next(t.follow(0, t.types("Noted"))))
+		consumer := t.consume(t.group(), 1)
+		d := t.deliver(consumer)
+		require.Equal(t, stored, d.Event)
+		require.NoError(t, consumer.Ack(d))
+	}},
+
+	{"refuses streams that were deleted for good", func(t *trial) {
+		t.fill(t.stream("a"), "Noted", 3)
+		require.NoError(t, t.tombstone(t.ctx, t.stream("a")))
+		for name, err := range map[string]error{
+			"reading":           t.failure(t.log.ReadStream(t.ctx, t.stream("a"), 0)),
+			"reading backwards": t.failure(t.log.ReadStreamBackwards(t.ctx, t.stream("a"), 1)),
+			"appending": func() error {
+				_, err := t.log.Append(t.ctx, t.stream("a"), eventstore.Any(), t.event("Noted"))
+				return err
+			}(),
+		} {
+			var deleted *eventstore.DeletedError
+			require.ErrorAs(t, err, &deleted, name)
+			require.Equal(t, t.stream("a"), deleted.Stream, name)
+			require.False(t, eventstore.IsUnavailable(err), name)
 		}
 	}},
 

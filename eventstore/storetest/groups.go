@@ -197,6 +197,105 @@ var groups = []promise{
 		t.requireOnly(consumer, t.fill(t.stream("a"), "Noted", 5))
 	}},
 
+	{"give up after ten repetitions if they are not told otherwise", func(t *trial) {
+		t.ensure(eventstore.Group{Name: t.group(), Filter: t.types("Noted")})
+		poison := t.event("Noted")
+		t.append(t.stream("a"), eventstore.Any(), poison)
+		consumer := t.consume(t.group(), 1)
+		for retries := range 11 {
+			d := t.deliver(consumer)
+			require.Equal(t, poison.ID, d.Event.ID)
+			require.Equal(t, retries, d.Retries)
+			require.NoError(t, consumer.Retry(d, "again"))
+		}
+		t.requireOnly(consumer, t.fill(t.stream("a"), "Noted", 5))
+	}},
+
+	{"park what was held too long too often", func(t *trial) {
+		t.ensure(eventstore.Group{Name: t.group(), Filter: t.types("Noted"), Timeout: time.Second, MaxRetries: 1})
+		events := t.fill(t.stream("a"), "Noted", 2)
+		// With a buffer of one, nothing else comes while the first is held.
+		consumer := t.consume(t.group(), 1)
+		for retries := range 2 {
+			d := t.deliver(consumer)
+			require.Equal(t, events[0].ID, d.Event.ID)
+			require.Equal(t, retries, d.Retries)
+		}
+		d := t.deliver(consumer)
+		require.Equal(t, events[1].ID, d.Event.ID)
+		require.NoError(t, consumer.Ack(d))
+	}},
+
+	{"deliver only what passes the filter", func(t *trial) {
+		kinds := []string{"Task", "TaskStarted", "aTask", "T.sk", "Task|Tesk", "^Task", "Task$", "检查"}
+		t.ensure(eventstore.Group{Name: t.group(), Filter: t.types("Task", "T.sk")})
+		var want []eventstore.Event
+		for range 3 {
+			for _, kind := range kinds {
+				event := t.event(kind)
+				t.append(t.stream("a"), eventstore.Any(), event)
+				if kind == "Task" || kind == "T.sk" {
+					want = append(want, event)
+				}
+			}
+		}
+		t.requireOnly(t.consume(t.group(), 3), want)
+	}},
+
+	{"without a filter deliver everything but the log's own events", func(t *trial) {
+		t.ensure(eventstore.Group{Name: t.group(), From: t.head()})
+		t.ensure(eventstore.Group{Name: t.group() + "-2", Filter: t.types("Nobody")}) // makes bookkeeping
+		left := map[eventstore.ID]bool{}
+		for _, e := range t.fill(t.stream("a"), "Noted", 20) {
+			left[e.ID] = true
+		}
+		consumer := t.consume(t.group(), 50)
+		for len(left) > 0 {
+			d := t.deliver(consumer)
+			require.NotEqual(t, byte('$'), d.Event.Type[0], d.Event.Type)
+			delete(left, d.Event.ID)
+			require.NoError(t, consumer.Ack(d))
+		}
+	}},
+
+	{"let a consumer go with the context it joined with", func(t *trial) {
+		t.ensure(eventstore.Group{Name: t.group(), Filter: t.types("Noted")})
+		ctx, cancel := context.WithCancel(t.ctx)
+		first, err := t.log.Consume(ctx, t.group(), 1)
+		require.NoError(t, err)
+		defer first.Close()
+		event := t.event("Noted")
+		t.append(t.stream("a"), eventstore.Any(), event)
+		held := t.deliver(first)
+		cancel()
+		_, err = first.Next(t.ctx)
+		require.Error(t, err)
+		require.Error(t, first.Ack(held))
+		second := t.consume(t.group(), 1)
+		d := t.deliver(second)
+		require.Equal(t, event.ID, d.Event.ID, "what it held goes to others")
+		require.NoError(t, second.Ack(d))
+
+		_, err = t.log.Consume(ctx, t.group(), 1)
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, t.log.EnsureGroup(ctx, eventstore.Group{Name: t.group() + "-2"}), context.Canceled)
+	}},
+
+	{"refuse what they cannot be", func(t *trial) {
+		for name, err := range map[string]error{
+			"no name":          t.log.EnsureGroup(t.ctx, eventstore.Group{}),
+			"negative timeout": t.log.EnsureGroup(t.ctx, eventstore.Group{Name: t.group(), Timeout: -time.Second}),
+			"negative retries": t.log.EnsureGroup(t.ctx, eventstore.Group{Name: t.group(), MaxRetries: -1}),
+			"no buffer": func() error {
+				_, err := t.log.Consume(t.ctx, t.group(), 0)
+				return err
+			}(),
+		} {
+			require.Error(t, err, name)
+			require.False(t, eventstore.IsUnavailable(err), name)
+		}
+	}},
+
 	{"do not deliver again what was parked", func(t *trial) {
 		t.ensure(eventstore.Group{Name: t.group(), Filter: t.types("Noted"), Timeout: time.Second})
 		poison := t.event("Noted")

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/stretchr/testify/require"
 
@@ -111,6 +112,51 @@ var reads = []promise{
 		require.Empty(t, t.all(t.log.ReadAll(t.ctx, 0, t.types("Nobody"))))
 	}},
 
+	{"all streams by as many types as one likes", func(t *trial) {
+		var wanted []string
+		var want []eventstore.ID
+		for i := range 60 {
+			kind := fmt.Sprint("Kind", i)
+			event := t.event(kind)
+			t.append(t.stream("a"), eventstore.Any(), event)
+			if i%2 == 0 {
+				wanted, want = append(wanted, kind), append(want, event.ID)
+			}
+		}
+		require.Equal(t, want, recordedIDs(t.all(t.log.ReadAll(t.ctx, 0, t.types(wanted...)))))
+	}},
+
+	{"all streams to an end, though others go on appending", func(t *trial) {
+		ctx, stop := context.WithCancel(t.ctx)
+		appending := make(chan error, 1)
+		fresh := make(chan struct{}, 1)
+		noise := t.events("Noted", 5000)
+		go func() {
+			for _, e := range noise {
+				if _, err := t.log.Append(ctx, t.stream("a"), eventstore.Any(), e); err != nil {
+					appending <- err
+					return
+				}
+				select {
+				case fresh <- struct{}{}:
+				default:
+				}
+			}
+			appending <- nil
+		}()
+		for range 10 {
+			receive(t, fresh)
+			known := t.append(t.stream("b"), eventstore.Any(), t.event("Known"))
+			got := t.all(t.log.ReadAll(t.ctx, 0, t.types("Noted", "Known")))
+			requireAscending(t.T, got)
+			require.GreaterOrEqual(t, got[len(got)-1].Position, known.Position, "what stood there when the call was made is read")
+		}
+		stop()
+		if err := receive(t, appending); err != nil {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+	}},
+
 	{"end when the loop does, as often as one likes", func(t *trial) {
 		t.fill(t.stream("a"), "Noted", 600)
 		for range 20 {
@@ -147,5 +193,21 @@ var reads = []promise{
 		next := t.append(t.stream("a"), eventstore.Any(), t.event("Noted"))
 		require.Greater(t, next.Position, head)
 		require.Len(t, t.all(t.log.ReadAll(t.ctx, head, t.types("Noted"))), 1)
+	}},
+
+	{"the head past the log's own bookkeeping", func(t *trial) {
+		before := t.append(t.stream("a"), eventstore.Any(), t.event("Noted"))
+		t.append(t.stream("a"), eventstore.Any(), t.event("Noted"))
+		for i := range 30 { // each is written down in the log
+			t.ensure(eventstore.Group{Name: fmt.Sprint(t.group(), "-", i), Filter: t.types("Nobody")})
+		}
+		head := t.head()
+		for e, err := range t.log.ReadAll(t.ctx, before.Position, eventstore.Filter{}) {
+			require.NoError(t, err)
+			if e.Position == head {
+				return // an event that passes the empty filter, which no bookkeeping does
+			}
+		}
+		require.Fail(t, "there is no event at the head", "%d", head)
 	}},
 }

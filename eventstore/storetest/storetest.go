@@ -16,9 +16,18 @@ import (
 // patience bounds each promise. It is generous: it only ends what hangs.
 const patience = 60 * time.Second
 
-// Run tests every promise, each with a log of its own from open and all at once.
-// The logs may share a server; open arranges for them to be closed.
-func Run(t *testing.T, open func(t *testing.T) eventstore.Log) {
+// Server is what a suite runs against.
+type Server struct {
+	// Open makes a log for one promise and arranges for it to be closed. The logs
+	// may share a server.
+	Open func(t *testing.T) eventstore.Log
+	// Tombstone deletes a stream for good. The contract has no word for that, only
+	// for finding it done.
+	Tombstone func(ctx context.Context, stream eventstore.StreamID) error
+}
+
+// Run tests every promise, each with a log of its own and all at once.
+func Run(t *testing.T, server Server) {
 	for _, group := range []struct {
 		name     string
 		promises []promise
@@ -32,7 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) eventstore.Log) {
 			for _, p := range group.promises {
 				t.Run(p.name, func(t *testing.T) {
 					t.Parallel()
-					p.keep(begin(t, open(t)))
+					p.keep(begin(t, server))
 				})
 			}
 		})
@@ -52,12 +61,14 @@ type trial struct {
 	ctx   context.Context
 	token string
 	made  int
+
+	tombstone func(context.Context, eventstore.StreamID) error
 }
 
-func begin(t *testing.T, log eventstore.Log) *trial {
+func begin(t *testing.T, server Server) *trial {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	return &trial{T: t, log: log, ctx: ctx, token: rand.Text()[:10]}
+	return &trial{T: t, log: server.Open(t), ctx: ctx, token: rand.Text()[:10], tombstone: server.Tombstone}
 }
 
 // stream names a stream that does not exist yet.
