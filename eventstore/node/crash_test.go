@@ -23,7 +23,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-const crashDirEnv = "FACTGATE_NODE_CRASH_DIR"
+const (
+	crashDirEnv  = "FACTGATE_NODE_CRASH_DIR"
+	crashTickEnv = "FACTGATE_NODE_CRASH_TICK"
+)
 
 // kills is how often the node is killed; make torture asks for more.
 var kills = flag.Int("kills", 200, "how often TestKillLosesNothingAcknowledged kills the node")
@@ -31,7 +34,11 @@ var kills = flag.Int("kills", 200, "how often TestKillLosesNothingAcknowledged k
 // crashChild is this test binary as a node of its own, to be killed. It says where
 // it is and ends with its parent.
 func crashChild(dir string) {
-	n, err := Open(context.Background(), Options{Dir: dir, Tick: 10 * time.Millisecond})
+	tick, err := time.ParseDuration(os.Getenv(crashTickEnv))
+	if err != nil {
+		tick = 10 * time.Millisecond
+	}
+	n, err := Open(context.Background(), Options{Dir: dir, Tick: tick})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -46,7 +53,7 @@ type child struct {
 	connection string
 }
 
-func spawn(t *testing.T, dir string) *child {
+func spawn(t testing.TB, dir string) *child {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), crashDirEnv+"="+dir)
@@ -62,7 +69,7 @@ func spawn(t *testing.T, dir string) *child {
 	return &child{cmd, strings.TrimSpace(line)}
 }
 
-func (c *child) client(t *testing.T) *esdb.Client {
+func (c *child) client(t testing.TB) *esdb.Client {
 	t.Helper()
 	config, err := esdb.ParseConnectionString(c.connection)
 	require.NoError(t, err)
@@ -73,7 +80,7 @@ func (c *child) client(t *testing.T) *esdb.Client {
 }
 
 // kill is SIGKILL: nothing in the process can prepare for it.
-func (c *child) kill(t *testing.T) {
+func (c *child) kill(t testing.TB) {
 	t.Helper()
 	require.NoError(t, c.cmd.Process.Kill())
 	_ = c.cmd.Wait()

@@ -666,8 +666,8 @@ func (g *group) park() {
 	g.later(req, func(err error) {
 		g.isParking = false
 		if err != nil {
-			g.logger.Error("messages were not parked", "count", len(batch), "error", err)
-			return // they are tried again as long as the log takes anything
+			g.fail(fmt.Errorf("messages cannot be parked: %w", err)) // they stay where they are
+			return
 		}
 		g.parking = slices.Clone(g.parking[len(batch):])
 		for _, p := range batch {
@@ -706,7 +706,7 @@ func (g *group) checkpoint() {
 	at := g.finished()
 	count := at.count - g.saved.count
 	switch {
-	case g.saving, count == 0, g.committer.err() != nil:
+	case g.saving, count == 0, g.fault != nil:
 		return
 	case count >= uint64(g.config.MaxCheckpointCount):
 	case count >= uint64(g.config.MinCheckpointCount) && time.Since(g.savedAt) >= g.config.checkpointAfter():
@@ -715,14 +715,14 @@ func (g *group) checkpoint() {
 	}
 	req, err := checkpointRequest(g.key, g.source.format(at.position))
 	if err != nil {
-		g.logger.Error("a persistent subscription's checkpoint cannot be written", "error", err)
+		g.fail(err)
 		return
 	}
 	g.saving = true
 	g.later(req, func(err error) {
 		g.saving, g.savedAt = false, time.Now()
 		if err != nil {
-			g.logger.Warn("a persistent subscription's checkpoint was not written", "error", err)
+			g.fail(fmt.Errorf("progress cannot be written: %w", err))
 			return
 		}
 		g.saved, g.checkpointed = at, true
@@ -733,7 +733,7 @@ func (g *group) checkpoint() {
 // all of it, and now and then before.
 func (g *group) truncate() {
 	at := g.replayed()
-	if g.replay.saving || at <= g.replay.saved || g.committer.err() != nil ||
+	if g.replay.saving || at <= g.replay.saved || g.fault != nil ||
 		g.replaying.Len() > 0 && at-g.replay.saved < uint64(g.config.MaxCheckpointCount) {
 		return
 	}
@@ -741,7 +741,7 @@ func (g *group) truncate() {
 	g.later(truncateRequest(g.key, at), func(err error) {
 		g.replay.saving = false
 		if err != nil {
-			g.logger.Warn("what was replayed stays parked", "error", err)
+			g.fail(fmt.Errorf("what was replayed stays parked: %w", err))
 			return
 		}
 		g.replay.saved = at
