@@ -32,6 +32,10 @@ test: postgres compiler chromium ## Run every test, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -timeout 10m ./...
 
+.PHONY: conformance
+conformance: ## Run the official Go client's own test suite against factgate node
+	@GO="$(GO)" sh scripts/conformance-go.sh
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (default 10s) each
 	@sh scripts/fuzz.sh "$${FUZZTIME:-10s}"
