@@ -13,11 +13,11 @@
 //
 //	docker run --rm -p 2113:2113 eventstore/eventstore:24.10 --insecure --mem-db
 //	FACTGATE_TEST_ESDB='esdb://127.0.0.1:2113?tls=false' \
-//	    go test -run TestContract ./eventstore/esdb
+//	    go test -count=1 -run TestContract ./eventstore/esdb
 //
 // and against a cluster, whose user must be allowed to read $all and to create
 // persistent subscriptions:
 //
 //	FACTGATE_TEST_ESDB='esdb://admin:changeit@n1:2113,n2:2113,n3:2113?tlsCaFile=/etc/ca.crt' \
-//	    go test -run TestContract ./eventstore/esdb
+//	    go test -count=1 -run TestContract ./eventstore/esdb
 package storetest

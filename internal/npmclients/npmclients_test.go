@@ -124,7 +124,7 @@ func install(t *testing.T) string {
 	// It gets its name when it is whole, so an installation that was interrupted is
 	// never used.
 	require.NoError(t, os.MkdirAll(filepath.Dir(dir), 0o700))
-	fresh, err := os.MkdirTemp(filepath.Dir(dir), "npm-new-")
+	fresh, err := os.MkdirTemp(filepath.Dir(dir), "npm-new-") //nolint:usetesting // it is renamed into place and must be on the same file system
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(fresh) })
 	for _, name := range []string{"package.json", "package-lock.json"} {

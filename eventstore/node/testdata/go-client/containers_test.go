@@ -95,11 +95,11 @@ func startNode(t *testing.T) *Container {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"node", "--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0"}
+	cmd := exec.Command(program, "node", "--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0")
 	if secure() {
-		args = append(args, "--tls-cert", "../certs/node/node.crt", "--tls-key", "../certs/node/node.key")
+		cmd.Args = append(cmd.Args, "--tls-cert", "../certs/node/node.crt", "--tls-key", "../certs/node/node.key")
+		cmd.Env = append(os.Environ(), "FACTGATE_NODE_ADMIN_PASSWORD=changeit")
 	}
-	cmd := exec.Command(program, args...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
