@@ -1,5 +1,5 @@
-# Every target that needs PostgreSQL, a C compiler or Chromium installs Debian's
-# package when it is missing and it may, or says in one line what to type.
+# Every target that needs PostgreSQL, a C compiler, Chromium or Node.js installs
+# Debian's package when it is missing and it may, or says in one line what to type.
 SHELL := /bin/sh
 GO ?= go
 PORT ?= 8080
@@ -28,9 +28,13 @@ examples: ## Pack the example packages into bin/examples
 	$(GO) run ./examples/pack -out bin/examples
 
 .PHONY: test
-test: postgres compiler chromium ## Run every test, with the race detector
+test: postgres compiler chromium node ## Run every test, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -timeout 10m ./...
+
+.PHONY: conformance
+conformance: ## Run the official Go client's own test suite against factgate node
+	@GO="$(GO)" sh scripts/conformance-go.sh
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (default 10s) each
@@ -64,10 +68,12 @@ golden: ## Rewrite golden files after an intended change; read the diff
 clean: ## Remove what was built (data folders stay)
 	rm -rf bin
 
-.PHONY: postgres compiler chromium
+.PHONY: postgres compiler chromium node
 postgres:
 	@sh scripts/ensure-postgres.sh
 compiler:
 	@sh scripts/ensure-compiler.sh
 chromium:
 	@sh scripts/ensure-chromium.sh
+node:
+	@sh scripts/ensure-node.sh

@@ -19,13 +19,13 @@
 //
 //	docker run --rm -p 2113:2113 eventstore/eventstore:24.10 --insecure --mem-db
 //	FACTGATE_TEST_ESDB='esdb://127.0.0.1:2113?tls=false' \
-//	    go test -count 1 -run TestContract ./eventstore/esdb
+//	    go test -count=1 -run TestContract ./eventstore/esdb
 //
 // The user must be allowed to read $all, to create persistent subscriptions and to
 // delete streams. For a cluster name all nodes, or use esdb+discover:
 //
 //	FACTGATE_TEST_ESDB='esdb://admin:changeit@n1:2113,n2:2113,n3:2113?tlsCaFile=/etc/ca.crt' \
-//	    go test -count 1 -run TestContract ./eventstore/esdb
+//	    go test -count=1 -run TestContract ./eventstore/esdb
 //
 // Each subtest that fails is named after the promise that does not hold. Each has a
 // minute; a server that is merely far away should not need it. The groups are called
