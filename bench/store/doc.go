@@ -4,6 +4,8 @@
 //	make bench-store                    the whole run, about seven minutes
 //	make bench-store ARGS=-quick        everything once and briefly: a smoke test, no figures
 //	make bench-store ARGS='-json FILE'  the same figures for a program
+//	make bench-store ARGS='-against BINARY'
+//	                                    beside the node of another commit
 //
 // # How it compares
 //

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 // options are the flags.
 type options struct {
 	factgate  string
+	against   string
+	parts     string
 	dir       string
 	json      string
 	profile   string
@@ -59,10 +62,12 @@ func parse(args []string, progress io.Writer) (options, error) {
 	f := flag.NewFlagSet("bench-store", flag.ContinueOnError)
 	f.SetOutput(progress)
 	f.StringVar(&o.factgate, "factgate", "../bin/factgate", "the binary whose node is measured")
+	f.StringVar(&o.against, "against", "", "another factgate binary, say of an earlier commit, whose node is measured beside it")
 	f.StringVar(&o.dir, "dir", "", "folder for all data, on the disk to be measured (default: a temporary folder)")
 	f.StringVar(&o.json, "json", "", "also write the figures as JSON to this file; - is standard output instead of the table")
 	f.StringVar(&o.profile, "profile", "", "write processor profiles of the node to this folder; the node then runs in this program's binary")
 	f.BoolVar(&quick, "quick", false, "everything once and briefly: shows that it works, not how fast it is")
+	f.StringVar(&o.parts, "parts", "append,receive,growth", "what to measure")
 	f.IntVar(&o.rotations, "rotations", 3, "how often each side has its turn")
 	f.DurationVar(&o.cell, "cell", 2*time.Second, "how long a turn appends")
 	f.IntVar(&o.streams, "streams", 6400, "streams that are appended to")
@@ -107,8 +112,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
 	}
-	if o.factgate, err = filepath.Abs(o.factgate); err != nil {
-		return err
+	for _, program := range []*string{&o.factgate, &o.against} {
+		if *program == "" {
+			continue
+		}
+		if *program, err = filepath.Abs(*program); err != nil {
+			return err
+		}
 	}
 	if err := onDisk(o.dir); err != nil {
 		return err
@@ -126,7 +136,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 			p.kill()
 		}
 	}()
-	for _, part := range []func(context.Context) error{b.appending, b.reading} {
+	parts := map[string]func(context.Context) error{"append": b.appending, "receive": b.receiving, "growth": b.growing}
+	for name := range strings.SplitSeq(o.parts, ",") {
+		part, known := parts[name]
+		if !known {
+			return fmt.Errorf("-parts %s: there is append, receive and growth", name)
+		}
 		if err := part(ctx); err != nil {
 			return err
 		}

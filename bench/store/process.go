@@ -80,6 +80,11 @@ func (b *bench) startNode(ctx context.Context, data string) (*process, error) {
 	return b.serve(ctx, "node", "-data", dir)
 }
 
+// startOther runs the node of the binary that ours is measured against.
+func (b *bench) startOther(ctx context.Context, data string) (*process, error) {
+	return b.start(ctx, b.against, "node", "--data", filepath.Join(b.dir, data), "--listen", "127.0.0.1:0")
+}
+
 // serve runs this program as a server.
 func (b *bench) serve(ctx context.Context, args ...string) (*process, error) {
 	self, err := os.Executable()

@@ -16,23 +16,21 @@ import (
 )
 
 const (
-	nodeBareName = "factgate node, bare client"
-	bareName     = "null server, bare client"
-	shortName    = "short history"
-	longName     = "long history"
-	subscribers  = 16
+	nodeBareName  = "factgate node, bare client"
+	otherBareName = "other node, bare client"
+	bareName      = "null server, bare client"
+	shortName     = "short history"
+	longName      = "long history"
+	subscribers   = 16
 )
 
-// reading compares what subscribers receive, and what a longer history costs.
-func (b *bench) reading(ctx context.Context) error {
-	short, long := b.perStream(b.history), b.perStream(b.history*b.growth)
-	b.report.Short, b.report.Long = short*b.streams, long*b.streams
-	logs := []*history{{name: shortName, dir: "short"}, {name: longName, dir: "long"}}
-	for i, h := range logs {
-		if err := b.fill(ctx, h, []int{short, long}[i]); err != nil {
-			return err
-		}
-		defer func() { h.close() }()
+// receiving compares what subscribers receive.
+func (b *bench) receiving(ctx context.Context) error {
+	node := &history{name: nodeName, dir: "receive", start: b.startNode}
+	defer node.close()
+	perStream := b.perStream(b.history)
+	if err := b.fill(ctx, node, perStream); err != nil {
+		return err
 	}
 	null, err := b.serve(ctx, "null")
 	if err != nil {
@@ -40,26 +38,30 @@ func (b *bench) reading(ctx context.Context) error {
 	}
 	defer null.kill()
 
-	node := logs[0].process
+	type receiver struct {
+		name      string
+		server    *process
+		subscribe subscribe
+	}
+	receivers := []receiver{{nodeName, node.process, officially}, {nullName, null, officially}, {nodeBareName, node.process, barely}, {bareName, null, barely}}
+	if b.against != "" {
+		other := &history{name: otherName, dir: "receive-other", start: b.startOther}
+		defer other.close()
+		if err := b.fill(ctx, other, perStream); err != nil {
+			return err
+		}
+		receivers = append(receivers, receiver{otherName, other.process, officially}, receiver{otherBareName, other.process, barely})
+	}
 	for _, turn := range []struct {
 		part, load          string
 		subscribers, events int
 	}{
-		{"receive $all", "1 subscriber", 1, b.report.Short},
+		{"receive $all", "1 subscriber", 1, perStream * b.streams},
 		{"fan-out", "1 subscriber", 1, b.fanout},
 		{"fan-out", fmt.Sprintf("%d subscribers", subscribers), subscribers, b.fanout},
 	} {
 		for r := range b.rotations {
-			for _, s := range []struct {
-				name      string
-				server    *process
-				subscribe subscribe
-			}{
-				{nodeName, node, officially},
-				{nullName, null, officially},
-				{nodeBareName, node, barely},
-				{bareName, null, barely},
-			} {
+			for _, s := range receivers {
 				c, err := b.receiveCell(ctx, s.server, s.subscribe, turn.subscribers, turn.events,
 					strings.NewReplacer(" ", "-", "$", "").Replace(fmt.Sprintf("%s-%s-%s-%d", turn.part, turn.load, s.name, r)))
 				if err != nil {
@@ -70,11 +72,20 @@ func (b *bench) reading(ctx context.Context) error {
 			}
 		}
 	}
-	return b.growing(ctx, logs)
+	return nil
 }
 
-// growing compares the short with the long history.
-func (b *bench) growing(ctx context.Context, logs []*history) error {
+// growing compares a short with a long history.
+func (b *bench) growing(ctx context.Context) error {
+	short, long := b.perStream(b.history), b.perStream(b.history*b.growth)
+	b.report.Short, b.report.Long = short*b.streams, long*b.streams
+	logs := []*history{{name: shortName, dir: "short", start: b.startNode}, {name: longName, dir: "long", start: b.startNode}}
+	for i, h := range logs {
+		defer h.close()
+		if err := b.fill(ctx, h, []int{short, long}[i]); err != nil {
+			return err
+		}
+	}
 	for r := range b.rotations {
 		for i, h := range logs {
 			events := []int{b.report.Short, b.report.Long}[i]
@@ -132,6 +143,7 @@ func (b *bench) growing(ctx context.Context, logs []*history) error {
 // history is a node with a log of some length.
 type history struct {
 	name, dir string
+	start     func(ctx context.Context, dir string) (*process, error)
 	process   *process
 	client    *esdb.Client
 	side      *side
@@ -146,7 +158,7 @@ func (h *history) close() {
 }
 
 func (b *bench) open(ctx context.Context, h *history) (err error) {
-	if h.process, err = b.startNode(ctx, h.dir); err != nil {
+	if h.process, err = h.start(ctx, h.dir); err != nil {
 		return err
 	}
 	if h.client, err = connect(h.process.url); err != nil {

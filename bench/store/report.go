@@ -263,8 +263,7 @@ func (r *report) table(out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nnode's resident memory: %d MB idle, at most %d MB appending, at most %d MB with %d events\n\n",
-		r.Memory.Idle>>20, r.Memory.Load>>20, r.Memory.Long>>20, r.Long)
+	fmt.Fprintln(out)
 	fmt.Fprintln(w, "goal\tfigure\tbeside\tratio\tlimit\t")
 	for _, g := range r.Goals {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", g.Name, g.Figure, g.Peer, number(g.Ratio, 2), g.Limit, g.Verdict)

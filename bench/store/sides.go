@@ -19,6 +19,7 @@ import (
 
 const (
 	nodeName      = "factgate node"
+	otherName     = "other node" // of -against
 	nullName      = "null server"
 	floorName     = "log floor"
 	goesName      = "goes"
@@ -51,6 +52,19 @@ func (b *bench) appendSides(ctx context.Context) (sides []*side, end func(), err
 	s := newSide(nodeName, node, &official{nodeClient, b.names}, b.streams)
 	s.verify = func(ctx context.Context, at []int64) error { return b.verifyNode(ctx, node, "append", at) }
 	sides = append(sides, s)
+
+	if b.against != "" {
+		other, err := b.startOther(ctx, "append-other")
+		if err != nil {
+			return nil, nil, err
+		}
+		client, err := connect(other.url)
+		if err != nil {
+			return nil, nil, err
+		}
+		ends = append(ends, func() { _ = client.Close(); other.kill() })
+		sides = append(sides, newSide(otherName, other, &official{client, b.names}, b.streams))
+	}
 
 	if b.goes || b.messageDB {
 		pg, err := startPostgres(ctx, filepath.Join(b.dir, "peers"))
