@@ -48,6 +48,14 @@ torture: ## Kill the event store KILLS times (default 2000) and cut its power as
 bench: postgres ## Run all benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
 
+.PHONY: bench-store
+bench-store: build postgres ## Measure the event store beside its peers and floors (ARGS='-quick', '-json FILE', …)
+	cd bench && $(GO) run ./store -factgate ../bin/factgate $(ARGS)
+
+.PHONY: bench-smoke
+bench-smoke: postgres ## See that bench-store still works; its module is not part of make test
+	cd bench && $(GO) vet ./... && $(GO) test -timeout 10m ./...
+
 .PHONY: lint
 lint: ## Run the linters of .golangci.yml (built from source at its pinned version)
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0 run ./...

@@ -5,6 +5,7 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"google.golang.org/grpc/mem"
 )
 
 const (
@@ -19,6 +20,7 @@ type reader struct {
 	log          *log
 	horizon      *horizon
 	send         func(*streams.ReadResp) error
+	sendEncoded  func(any) error // a mem.Buffer
 	uuidAsString bool
 	followLinks  bool
 }
@@ -37,6 +39,7 @@ func (s *streamsService) Read(req *streams.ReadReq, stream streams.Streams_ReadS
 		log:          s.node.log,
 		horizon:      s.node.committer.horizon,
 		send:         stream.Send,
+		sendEncoded:  stream.SendMsg,
 		uuidAsString: asString,
 		followLinks:  o.GetResolveLinks(),
 	}
@@ -173,7 +176,7 @@ func (r *reader) readStream(o *streams.ReadReq_Options_StreamOptions, count, upt
 // itself. scan continues where the previous page ended.
 func (r *reader) pages(count uint64, f *filter, scan func(*pager) error) error {
 	for count > 0 {
-		p := newPager(f, count, pageScanned)
+		p := r.newPager(f, count, pageScanned)
 		if err := scan(p); err != nil {
 			return err
 		}
@@ -194,26 +197,42 @@ func (r *reader) sendPage(p *pager) error {
 	if err := context.Cause(r.ctx); err != nil {
 		return err
 	}
-	for _, rec := range p.page {
-		event, err := r.log.resolve(rec, r.followLinks, r.horizon.durable())
-		if err != nil {
-			return err
+	if len(p.page) == 0 {
+		return nil
+	}
+	page := mem.NewBuffer(p.encoded, &pages)
+	defer page.Free()
+	start := 0
+	for _, e := range p.page {
+		var event mem.Buffer
+		if e.link == nil {
+			event = page.Slice(start, e.end) // gRPC frees it
+			start = e.end
+		} else {
+			target, err := r.log.resolve(e.link, true, r.horizon.durable())
+			if err != nil {
+				return err
+			}
+			event = mem.SliceBuffer(appendEvent(nil, target, r.uuidAsString))
 		}
-		if err := r.send(eventToWire(event, r.uuidAsString)); err != nil {
+		if err := r.sendEncoded(event); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// pager collects what a reader wants out of a scan, and ends the scan when it is
-// time to send.
+// pager collects what a reader wants out of a scan, as it will be sent, and ends the
+// scan when it is time to send.
 type pager struct {
-	filter     *filter
-	maxEvents  uint64
-	maxCounted uint64
+	filter       *filter
+	maxEvents    uint64
+	maxCounted   uint64
+	uuidAsString bool
+	followLinks  bool
 
-	page         []*record
+	page         []pageEvent
+	encoded      *[]byte // the events, one behind the other
 	bytes        int
 	scanned      int
 	counted      uint64 // events looked at that $all shows, wanted or not
@@ -223,8 +242,18 @@ type pager struct {
 	full         bool // the scan did not end by itself
 }
 
-func newPager(f *filter, maxEvents, maxCounted uint64) *pager {
-	return &pager{filter: f, maxEvents: min(maxEvents, pageEvents), maxCounted: maxCounted}
+// pageEvent is an event of a page: its bytes go from the previous one's end to its
+// own. A link is only encoded when it has been followed, which a scan may not do.
+type pageEvent struct {
+	end  int
+	link *record
+}
+
+func (r *reader) newPager(f *filter, maxEvents, maxCounted uint64) *pager {
+	return &pager{
+		filter: f, maxEvents: min(maxEvents, pageEvents), maxCounted: maxCounted,
+		uuidAsString: r.uuidAsString, followLinks: r.followLinks,
+	}
 }
 
 func (p *pager) visit(r *record) (bool, error) {
@@ -233,10 +262,24 @@ func (p *pager) visit(r *record) (bool, error) {
 	if !p.all || !hidden(r.stream) {
 		p.counted++
 		if p.filter.matches(r) {
-			p.page = append(p.page, r.clone())
+			p.add(r)
 			p.bytes += len(r.encoded)
 		}
 	}
 	p.full = uint64(len(p.page)) >= p.maxEvents || p.bytes >= pageBytes || p.scanned >= pageScanned || p.counted >= p.maxCounted
 	return !p.full, nil
+}
+
+func (p *pager) add(r *record) {
+	if p.encoded == nil {
+		p.encoded = pages.Get(pageBuffer)
+	}
+	var e pageEvent
+	if p.followLinks && string(r.eventType) == linkType {
+		e.link = r.clone()
+	} else {
+		*p.encoded = appendEvent(*p.encoded, resolved{event: r}, p.uuidAsString)
+	}
+	e.end = len(*p.encoded)
+	p.page = append(p.page, e)
 }

@@ -28,6 +28,7 @@ const (
 // newServer wires the services to gRPC.
 func newServer(n *Node) *grpc.Server {
 	server := grpc.NewServer(
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(maxMessageSize),
 		// Clients ping every 10 s also when nothing is going on; the default policy
 		// would take that for abuse and hang up.

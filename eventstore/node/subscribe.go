@@ -89,7 +89,7 @@ func (r *reader) subscribeAll(after uint64, f *filter, interval uint64) error {
 		if f != nil {
 			limit = min(limit, interval-sinceCheckpoint)
 		}
-		p := newPager(f, pageEvents, limit)
+		p := r.newPager(f, pageEvents, limit)
 		p.all = true
 		if err := r.log.forwards(after, upto, p.visit); err != nil {
 			return err
@@ -176,7 +176,7 @@ func (r *reader) subscribeStream(o *streams.ReadReq_Options_StreamOptions) error
 			}
 			next, ended = max(next, min(now.first, now.next)), now.tombstoned
 		}
-		p := newPager(nil, pageEvents, pageScanned)
+		p := r.newPager(nil, pageEvents, pageScanned)
 		if !ended {
 			if err := r.log.streamForwards(name, next, upto, func(rec *record) (bool, error) {
 				if ended = rec.revision == maxRevision; ended {

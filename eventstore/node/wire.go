@@ -76,43 +76,15 @@ func uuidFromWire(w *shared.UUID) (id uuid.UUID, ok bool) {
 }
 
 func metadataToWire(r *record) map[string]string {
-	content := contentBinary
-	if r.json {
-		content = contentJSON
-	}
 	return map[string]string{
 		metaType:        string(r.eventType),
-		metaContentType: content,
+		metaContentType: contentType(r),
 		metaCreated:     strconv.FormatInt(r.ticks, 10),
 	}
 }
 
 func streamToWire(name []byte) *shared.StreamIdentifier {
 	return &shared.StreamIdentifier{StreamName: name}
-}
-
-func recordToWire(r *record, uuidAsString bool) *streams.ReadResp_ReadEvent_RecordedEvent {
-	if r == nil {
-		return nil
-	}
-	return &streams.ReadResp_ReadEvent_RecordedEvent{
-		Id:               uuidToWire(r.id, uuidAsString),
-		StreamIdentifier: streamToWire(r.stream),
-		StreamRevision:   r.revision,
-		PreparePosition:  r.position,
-		CommitPosition:   r.position,
-		Metadata:         metadataToWire(r),
-		CustomMetadata:   r.metadata,
-		Data:             r.data,
-	}
-}
-
-func eventToWire(r resolved, uuidAsString bool) *streams.ReadResp {
-	return &streams.ReadResp{Content: &streams.ReadResp_Event{Event: &streams.ReadResp_ReadEvent{
-		Event:    recordToWire(r.event, uuidAsString),
-		Link:     recordToWire(r.link, uuidAsString),
-		Position: &streams.ReadResp_ReadEvent_CommitPosition{CommitPosition: r.original().position},
-	}}}
 }
 
 func confirmationToWire(id string) *streams.ReadResp {

@@ -37,6 +37,8 @@ func TestOffendersAreNamed(t *testing.T) {
 	write("scanners/new/x.go", "time")
 	write("domain/task/x_test.go", "github.com/jackc/pgx/v5")
 	write("cmd/factgate/main.go", module+"/scanners/sql")
+	write("bench/store/x.go", "example.com/peer")
+	require.NoError(t, os.WriteFile(filepath.Join(root, "bench", "go.mod"), []byte("module "+module+"/bench\n"), 0o644))
 
 	found, err := check(root, rules)
 	require.NoError(t, err)
