@@ -155,8 +155,8 @@ func answerJSON(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v) // fails only when the caller has gone
 }
 
-// closeHTTP lets running requests finish, or drops them when that takes too long. No
-// handler touches the log itself, so one that is late does no harm.
+// closeHTTP lets running requests finish, or drops them when that takes too long. One
+// that is late does no harm: those that read the log are waited for as calls.
 func closeHTTP(server *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
