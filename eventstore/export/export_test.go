@@ -86,6 +86,8 @@ func TestImportSaysWhatIsWrong(t *testing.T) {
 	good := func(id int, revision string) string {
 		return fmt.Sprintf(`{"stream":"task-1","revision":%s,"id":"00000000-0000-7000-8000-00000000000%d","type":"T","data":{}}`, revision, id)
 	}
+	_, err := export.Import(ctx, log, strings.NewReader(good(1, "0")), export.Options{})
+	require.NoError(t, err)
 	for text, want := range map[string]string{
 		"{":                            "line 1: this is no exported event",
 		good(1, "0") + good(2, "1"):    "line 1: a line is one event",

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -215,6 +216,15 @@ func FuzzRead(f *testing.F) {
 // readCall leaves a subscription when it has caught up.
 type readCall struct {
 	fakeCall[streams.ReadReq, streams.ReadResp]
+}
+
+// SendMsg takes what the codec would take: the bytes of an event.
+func (c *readCall) SendMsg(m any) error {
+	buffer := m.(mem.Buffer)
+	defer buffer.Free()
+	var resp streams.ReadResp
+	require.NoError(c.t, proto.Unmarshal(buffer.ReadOnlyData(), &resp))
+	return c.Send(&resp)
 }
 
 func (c *readCall) Send(m *streams.ReadResp) error {
