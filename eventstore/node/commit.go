@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
@@ -241,6 +242,12 @@ func (c *committer) run() {
 // collect takes what has come in meanwhile.
 func (c *committer) collect(first *appendRequest) []*appendRequest {
 	group, size := []*appendRequest{first}, first.size()
+	// Let those go first who are about to come: a larger group costs one fsync all
+	// the same. As long as they do come, so up to a full group.
+	for waiting := -1; waiting < len(c.requests) && len(c.requests) < groupRequests; {
+		waiting = len(c.requests)
+		runtime.Gosched()
+	}
 	for len(group) < groupRequests && size < groupBytes {
 		select {
 		case req := <-c.requests:
