@@ -50,7 +50,7 @@ With --eventstore and --database it uses servers of yours instead.`,
 	}
 	cmd.Flags().StringVar(&c.data, "data", "factgate-data", "data folder")
 	cmd.Flags().StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the HTTP server; port 0 takes a free one")
-	cmd.Flags().StringVar(&c.eventstore, "eventstore", "", "esdb:// connection string (default: the embedded node)")
+	cmd.Flags().StringVar(&c.eventstore, "eventstore", os.Getenv("FACTGATE_EVENTSTORE"), "esdb:// connection string (default: FACTGATE_EVENTSTORE, else the embedded node)")
 	cmd.Flags().StringVar(&c.database, "database", "", "postgres:// URL (default: a private PostgreSQL in the data folder)")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log details")
 	c.timeFlags(cmd, 0, "the rule set's, 10s")
