@@ -157,7 +157,7 @@ func (j *journal) prepare(number uint64, size int64, reuse *segment) (p prepared
 	name := j.path(s)
 	if reuse != nil {
 		if err := j.files.Rename(j.path(reuse), name); err != nil {
-			return prepared{err: err}
+			return prepared{err: errors.Join(err, reuse.file.Close())}
 		}
 		s.file, s.size = reuse.file, reuse.size
 		return prepared{s, syncDir(j.files, j.dir)}
@@ -215,6 +215,9 @@ func (j *journal) room(payload int) error {
 		next = j.prepare(small.number+1, need, nil)
 	}
 	if next.err != nil {
+		if next.segment != nil && next.segment.file != nil {
+			_ = next.segment.file.Close() // nothing was written to it
+		}
 		j.prepareNext()
 		return next.err
 	}

@@ -423,3 +423,33 @@ func (f *shortFile) WriteAt(b []byte, offset int64) (int, error) {
 	}
 	return f.File.WriteAt(b, offset)
 }
+
+// Tables that cannot be flushed turn the node read-only before they fill the memory,
+// do not hold up Close, and cost nothing: the journal has what they lack.
+func TestTablesThatCannotBeFlushed(t *testing.T) {
+	broken := &faults{fail: func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") {
+			return syscall.EIO
+		}
+		return nil
+	}}
+	n := start(t, Options{files: errorfs.Wrap(vfs.Default, broken), segment: 64 << 10})
+	client := connect(t, n)
+	broken.on.Store(true)
+	kept := 0
+	require.Eventually(t, func() bool {
+		_, err := client.AppendToStream(within(t), "s", esdb.AppendToStreamOptions{}, jsonEvent("big", `{"x":"`+strings.Repeat("x", 20_000)+`"}`))
+		if err == nil {
+			kept++
+			return false
+		}
+		require.ErrorContains(t, err, "read-only")
+		return true
+	}, patience, time.Millisecond)
+	require.Len(t, readStream(t, client, "s", esdb.ReadStreamOptions{}, 1000), kept)
+	began := time.Now()
+	_ = n.Close()
+	require.Less(t, time.Since(began), patience)
+	n = start(t, Options{Dir: n.dir})
+	require.Len(t, readStream(t, connect(t, n), "s", esdb.ReadStreamOptions{}, 1000), kept)
+}

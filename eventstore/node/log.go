@@ -144,11 +144,21 @@ func (l *log) checkFormat() error {
 }
 
 // close writes down what the tables hold, so that the next start has nothing to take
-// over; should that fail, the journal still has it.
+// over. A disk that does not let it is not waited for: the journal has it all.
 func (l *log) close() error {
 	var errs []error
 	if l.journal != nil {
-		errs = append(errs, l.db.Flush(), l.journal.close())
+		if flushed, err := l.db.AsyncFlush(); err != nil {
+			errs = append(errs, err)
+		} else {
+			late := time.NewTimer(closeGrace)
+			select {
+			case <-flushed:
+			case <-late.C:
+			}
+			late.Stop()
+		}
+		errs = append(errs, l.journal.close())
 	}
 	return errors.Join(append(errs, l.db.Close(), l.lock.Close())...)
 }
