@@ -68,7 +68,7 @@ func (t *nodeTarget) open(ctx context.Context, use func(ctx context.Context, con
 }
 
 // work runs verify or scavenge and prints their report.
-func (t *nodeTarget) work(cmd *cobra.Command, path string, own func(context.Context, *node.Node, node.Progress) (any, error), print func([]byte) error) error {
+func (t *nodeTarget) work(cmd *cobra.Command, path string, own func(context.Context, *node.Node, node.Progress) (any, error), say func([]byte) error) error {
 	return t.open(cmd.Context(), func(ctx context.Context, connection string, n *node.Node) error {
 		shown := newStepLine()
 		defer shown.end()
@@ -92,7 +92,7 @@ func (t *nodeTarget) work(cmd *cobra.Command, path string, own func(context.Cont
 			fmt.Println(string(report))
 			return nil
 		}
-		return print(report)
+		return say(report)
 	})
 }
 
@@ -466,11 +466,11 @@ type stepLine struct {
 func newStepLine() *stepLine { return &stepLine{terminal: term.IsTerminal(int(os.Stderr.Fd()))} }
 
 func (s *stepLine) show(step string, done, total uint64) {
-	if now := time.Now(); !s.terminal || now.Sub(s.shown) < 100*time.Millisecond {
+	now := time.Now()
+	if !s.terminal || now.Sub(s.shown) < 100*time.Millisecond {
 		return
-	} else { //nolint:revive // now belongs to both
-		s.shown = now
 	}
+	s.shown = now
 	text := fmt.Sprintf("%s: %d", step, done)
 	if total > 0 {
 		text = fmt.Sprintf("%s of %d, %d %%", text, total, done*100/total)

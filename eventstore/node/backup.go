@@ -175,7 +175,8 @@ func extract(header *tar.Header, r io.Reader, dir string) error {
 	if header.Typeflag != tar.TypeReg || name != path.Base(name) || strings.ContainsAny(name, `/\`) || name == "." || name == ".." || name == "" {
 		return errors.New("a backup holds plain files in one folder and nothing else")
 	}
-	file, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, name), //nolint:gosec // name is checked above
+		os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -160,7 +160,7 @@ func everyMessage(t *testing.T, key groupKey) {
 		createOn(t, client, key.stream, key.group, esdb.Start{}, change)
 		streams = 1
 	}
-	append := func(i int) {
+	add := func(i int) {
 		event := jsonEvent("Wanted", "{}")
 		stream := fmt.Sprint("s-", i%streams)
 		res := appendAny(t, client, stream, event)
@@ -181,7 +181,7 @@ func everyMessage(t *testing.T, key groupKey) {
 		}
 		consuming.Go(func() { known.disturb(ctx, client, change) })
 		for i := range events {
-			append(i)
+			add(i)
 			if i%4 == 0 { // do not run ahead of the consumers
 				require.Eventually(t, func() bool {
 					known.mu.Lock()
@@ -201,7 +201,7 @@ func everyMessage(t *testing.T, key groupKey) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var consuming sync.WaitGroup
 	consuming.Go(func() { known.consume(ctx, client) })
-	append(0)
+	add(0)
 	last := slices.Max(slices.Collect(maps.Values(known.appended)))
 	if key.stream == allStream {
 		settled(t, client, key.group, last)

@@ -240,7 +240,7 @@ func TestTombstone(t *testing.T) {
 	tombstone := all[4].Event
 	require.Equal(t, "$streamDeleted", tombstone.EventType)
 	require.Equal(t, "s", tombstone.StreamID)
-	require.EqualValues(t, uint64(maxRevision), tombstone.EventNumber)
+	require.Equal(t, uint64(maxRevision), tombstone.EventNumber)
 	require.Equal(t, res.Position, tombstone.Position)
 	require.Len(t, all, 3+1+1+1+3+1+1)
 

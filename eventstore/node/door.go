@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -175,7 +176,8 @@ func (d *door) recognise(raw net.Conn) (_ *guest, isHTTP2 bool, err error) {
 	plain := raw
 	if d.tls != nil {
 		secured := tls.Server(raw, d.tls)
-		if err := secured.Handshake(); err != nil {
+		// The connection's deadline bounds it.
+		if err := secured.HandshakeContext(context.Background()); err != nil {
 			tellHTTPSExpected(err)
 			return nil, false, err
 		}

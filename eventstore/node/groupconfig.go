@@ -171,10 +171,7 @@ func (c *groupConfig) startStream(stream *shared.StreamIdentifier, option any) e
 
 // start reads where a group starts. The event that is named there is delivered too.
 func (c *groupConfig) start(option any, upto uint64) error {
-	begin := func(place uint64, text string) error {
-		c.Begin, c.StartFrom = &place, text
-		return nil
-	}
+	begin := func(place uint64, text string) { c.Begin, c.StartFrom = &place, text }
 	position := func(commit, prepare uint64) error {
 		switch {
 		case commit == math.MaxUint64 && prepare == math.MaxUint64: // how some clients write "the end"
@@ -185,7 +182,8 @@ func (c *groupConfig) start(option any, upto uint64) error {
 		case commit > upto:
 			return invalid(reasonPositionPastEnd, commit, prepare, upto, upto)
 		}
-		return begin(max(commit, 1)-1, formatPosition(commit))
+		begin(max(commit, 1)-1, formatPosition(commit))
+		return nil
 	}
 	revision := func(number uint64) error {
 		switch {
@@ -195,13 +193,16 @@ func (c *groupConfig) start(option any, upto uint64) error {
 		case number > maxRevision:
 			return invalid("no stream has a revision %d", number)
 		}
-		return begin(number, strconv.FormatUint(number, 10))
+		begin(number, strconv.FormatUint(number, 10))
+		return nil
 	}
 	switch at := option.(type) {
 	case *persistent.CreateReq_AllOptions_Start, *persistent.UpdateReq_AllOptions_Start:
-		return begin(0, startFromStart)
+		begin(0, startFromStart)
+		return nil
 	case *persistent.CreateReq_StreamOptions_Start, *persistent.UpdateReq_StreamOptions_Start:
-		return begin(0, "0")
+		begin(0, "0")
+		return nil
 	case *persistent.CreateReq_AllOptions_End, *persistent.UpdateReq_AllOptions_End:
 		return position(math.MaxUint64, math.MaxUint64)
 	case *persistent.CreateReq_StreamOptions_End, *persistent.UpdateReq_StreamOptions_End:
@@ -309,19 +310,19 @@ func storeConfig(ctx context.Context, c *committer, entries []groupConfig, remov
 	if len(data) > maxStoredSize {
 		return 0, invalid("the settings of all persistent subscriptions have at most %d bytes together: delete groups that nobody uses", maxStoredSize)
 	}
-	res := c.append(ctx, systemAppend(configStream, configType, true, nil, data, func(r *appendRequest) {
+	res := c.append(ctx, systemAppend(configStream, configType, data, func(r *appendRequest) {
 		r.keep, r.remove = keptConfigs, remove
 	}))
 	return res.head.position, res.err
 }
 
 // systemAppend is an append of one event by the node itself.
-func systemAppend(stream, eventType string, isJSON bool, metadata, data []byte, more func(*appendRequest)) *appendRequest {
+func systemAppend(stream, eventType string, data []byte, more func(*appendRequest)) *appendRequest {
 	id := uuid.New()
 	req := &appendRequest{
 		stream:   stream,
 		expected: expected{kind: expectAny},
-		events:   []proposal{{id, encodeRecord(id, stream, eventType, isJSON, metadata, data)}},
+		events:   []proposal{{id, encodeRecord(id, stream, eventType, true, nil, data)}},
 	}
 	if more != nil {
 		more(req)
@@ -355,5 +356,5 @@ func checkpointRequest(key groupKey, text string) (*appendRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return systemAppend(key.progress(), checkpointType, true, nil, data, func(r *appendRequest) { r.keep = keptCheckpoints }), nil
+	return systemAppend(key.progress(), checkpointType, data, func(r *appendRequest) { r.keep = keptCheckpoints }), nil
 }

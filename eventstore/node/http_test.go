@@ -37,26 +37,26 @@ func TestHTTP(t *testing.T) {
 	web := &http.Client{Transport: &http.Transport{}}
 	defer web.CloseIdleConnections()
 
-	answer, body := browse(t, web, "GET", base+"/health/live")
+	answer, body := browse(t, web, http.MethodGet, base+"/health/live")
 	require.Equal(t, http.StatusNoContent, answer.StatusCode)
 	require.Empty(t, body)
 	require.Equal(t, 1, answer.ProtoMajor)
 	answer, _ = browse(t, web, "HEAD", base+"/health/live")
 	require.Equal(t, http.StatusNoContent, answer.StatusCode)
 
-	answer, body = browse(t, web, "GET", base+"/info")
+	answer, body = browse(t, web, http.MethodGet, base+"/info")
 	require.Equal(t, http.StatusOK, answer.StatusCode)
 	require.Equal(t, "application/json", answer.Header.Get("Content-Type"))
 	require.JSONEq(t, `{"esVersion":"24.10.0","state":"leader","features":{"projections":false,"userManagement":false,"atomPub":false},
 		"authentication":{"type":"insecure","properties":{}}}`, body)
 
 	for path, want := range map[string]int{"/": 404, "/stats/": 404, "/health": 404, "/gossip": 404, "/%2e%2e/stats": 404} {
-		answer, _ := browse(t, web, "GET", base+path)
+		answer, _ := browse(t, web, http.MethodGet, base+path)
 		require.Equal(t, want, answer.StatusCode, path)
 	}
 	answer, _ = browse(t, web, "POST", base+"/stats")
 	require.Equal(t, http.StatusMethodNotAllowed, answer.StatusCode)
-	req, err := http.NewRequestWithContext(within(t), "GET", base+"/info", nil)
+	req, err := http.NewRequestWithContext(within(t), http.MethodGet, base+"/info", nil)
 	require.NoError(t, err)
 	req.Header.Set("X-Long", strings.Repeat("x", 64<<10))
 	answer, err = web.Do(req)
@@ -65,7 +65,7 @@ func TestHTTP(t *testing.T) {
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)
 
 	stats := func() (f figures) {
-		answer, body := browse(t, web, "GET", base+"/stats", "anybody", "ignored")
+		answer, body := browse(t, web, http.MethodGet, base+"/stats", "anybody", "ignored")
 		require.Equal(t, http.StatusOK, answer.StatusCode, body)
 		require.NoError(t, json.Unmarshal([]byte(body), &f))
 		return f
@@ -108,10 +108,10 @@ func TestHTTPOfAReadOnlyNode(t *testing.T) {
 	require.Error(t, err)
 	broken.Off()
 	base := "http://" + n.Addr().String()
-	answer, body := browse(t, web, "GET", base+"/health/live")
+	answer, body := browse(t, web, http.MethodGet, base+"/health/live")
 	require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
 	require.Contains(t, body, "read-only")
-	answer, body = browse(t, web, "GET", base+"/stats")
+	answer, body = browse(t, web, http.MethodGet, base+"/stats")
 	require.Equal(t, http.StatusOK, answer.StatusCode)
 	var f figures
 	require.NoError(t, json.Unmarshal([]byte(body), &f))
@@ -141,7 +141,7 @@ func TestHTTPOfASecureNode(t *testing.T) {
 		{"/stats", []string{"factgate", "p@ss wörd"}, 200},
 		{"/nothing", nil, 401},
 	} {
-		answer, body := browse(t, web, "GET", base+c.path, c.user...)
+		answer, body := browse(t, web, http.MethodGet, base+c.path, c.user...)
 		require.Equal(t, c.want, answer.StatusCode, "%s %v: %s", c.path, c.user, body)
 		if c.want == 401 {
 			require.Equal(t, `Basic realm="ESDB"`, answer.Header.Get("WWW-Authenticate"))

@@ -67,7 +67,7 @@ func linkData(m resolved) []byte {
 // truncateRequest says that what a group parked in front of a revision has been
 // replayed.
 func truncateRequest(key groupKey, before uint64) *appendRequest {
-	return systemAppend(metastreamOf(key.parked()), metadataType, true, nil, truncatedBefore([]byte("{}"), before), nil)
+	return systemAppend(metastreamOf(key.parked()), metadataType, truncatedBefore([]byte("{}"), before), nil)
 }
 
 // parkedRange returns which revisions a group has parked and not finished

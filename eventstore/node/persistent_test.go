@@ -489,7 +489,7 @@ func TestGroupStopsAtDamage(t *testing.T) {
 	appendAny(t, client, "s", jsonEvent("Wanted", "{}"))
 	w := join(t, client, "g", 10)
 	w.ack(w.next())
-	req := systemAppend("s", "Wanted", true, nil, []byte("{}"), nil)
+	req := systemAppend("s", "Wanted", []byte("{}"), nil)
 	sealRecord(req.events[0].encoded, 1, 1, 1) // for another position than its own
 	position := n.committer.horizon.durable() + 1
 	require.NoError(t, n.log.db.Set(allKey(position), req.events[0].encoded, pebble.NoSync))

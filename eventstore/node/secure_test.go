@@ -241,10 +241,7 @@ func TestRefusedCredentialsOnTheWire(t *testing.T) {
 		"right, small case": {[]string{strings.Replace(basic("admin:changed:it"), "B", "b", 1)}, codes.OK, codes.NotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx := within(t)
-			for _, h := range c.headers {
-				ctx = metadata.AppendToOutgoingContext(ctx, "authorization", h)
-			}
+			ctx := metadata.NewOutgoingContext(within(t), metadata.MD{"authorization": c.headers})
 			_, err := serverfeatures.NewServerFeaturesClient(conn).GetSupportedMethods(ctx, &shared.Empty{})
 			require.Equal(t, c.open, status.Code(err), "%v", err)
 			_, err = gossip.NewGossipClient(conn).Read(ctx, &shared.Empty{})

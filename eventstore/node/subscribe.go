@@ -154,7 +154,6 @@ func (r *reader) subscribeStream(o *streams.ReadReq_Options_StreamOptions) error
 		return invalid("a subscription to a stream says where it starts")
 	}
 	if atEnd {
-		next = 0
 		now, err := r.log.live(name, r.horizon.durable())
 		if err != nil {
 			return err
