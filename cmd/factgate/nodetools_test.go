@@ -126,5 +126,7 @@ func TestNodeToolsOnASecureNode(t *testing.T) {
 	code, _, errs = as(url.UserPassword("admin", "wrong"), "backup", "-o", "-")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "401")
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, cmd.Wait()) // its log is complete
 	require.NotContains(t, errs+log.String(), "a secret")
 }
