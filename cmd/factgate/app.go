@@ -136,10 +136,10 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 	})
 	main := coordinator.New(log, db, coordinator.Options{Window: c.window, Quiet: c.quiet, Logger: c.logger})
 	a.role(func(ctx context.Context) error { main.Run(ctx); return nil })
-	instance := uuid.NewString()
+	instance, room := uuid.NewString(), scanners.NewRoom(scanners.DefaultRoom)
 	for _, s := range c.scanners {
 		a.role(func(ctx context.Context) error {
-			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, scanners.Options{Instance: instance})
+			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger, Room: room}, scanners.Options{Instance: instance})
 		})
 	}
 
