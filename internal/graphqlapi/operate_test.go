@@ -250,3 +250,21 @@ func TestMutationsComeByPostOnly(t *testing.T) {
 	_, got = post(t, w.handler(graphqlapi.Options{}), text, nil)
 	require.Equal(t, "mutation.read_only", got.Errors[0].Extensions["code"])
 }
+
+func TestARequestHoldsSoManyMutations(t *testing.T) {
+	w := newWorld(t)
+	h := w.operator(true)
+	var text strings.Builder
+	text.WriteString("mutation {")
+	for i := range 51 {
+		fmt.Fprintf(&text, " m%d: cancelTask(id: %q, reason: \"x\") { changed }", i, newTask())
+	}
+	_, got := post(t, h, text.String()+"}", nil)
+	var costly int
+	for _, e := range got.Errors {
+		if e.Extensions["code"] == "query.too_costly" {
+			costly++
+		}
+	}
+	require.Equal(t, 1, costly)
+}
