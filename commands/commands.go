@@ -30,6 +30,11 @@ type Log interface {
 //	Complete      … and ends it: passed
 //	Fail          … and ends it: failed, or could not be finished
 //	Converge      the coordinator closes the window, if the rules say so
+//	Cancel        an operator withdraws a task
+//	Retry         … wants another attempt of one sub-task
+//	Rescan        … wants a package looked at once more, as a new task
+//	Replay        … deals with a dead letter: once more
+//	Discard       … or never again
 //
 // It is safe for concurrent use and holds no state.
 type Commands struct {

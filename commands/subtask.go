@@ -12,11 +12,24 @@ func (c *Commands) StayAway(ctx context.Context, taskID string, by Origin, s tas
 }
 
 // Start begins an attempt and returns its number; 0 means that there is nothing
-// to do any more.
+// to do any more. Repeated with the same Scanner.Instance and Delivery, because its
+// answer was lost, it returns the attempt that it began then, if that is running.
 func (c *Commands) Start(ctx context.Context, taskID string, by Origin, s task.Start) (attempt int, err error) {
-	done, err := c.execute(ctx, taskID, by, decision(s))
+	done, err := c.execute(ctx, taskID, by, func(state task.State, facts []task.Recorded) ([]task.Fact, error) {
+		attempt = 0
+		if t := state.SubTasks[s.Type]; s.Delivery != "" && t.State == task.StateRunning {
+			for _, r := range facts {
+				f, ok := r.Fact.(task.SubTaskStarted)
+				if ok && f.Type == s.Type && f.Attempt == t.Attempt && f.Scanner.Instance == s.Scanner.Instance && f.Delivery == s.Delivery {
+					attempt = f.Attempt
+					return nil, nil
+				}
+			}
+		}
+		return task.Decide(state, s)
+	})
 	if err != nil || len(done.Facts) == 0 {
-		return 0, err
+		return attempt, err
 	}
 	return done.Facts[0].(task.SubTaskStarted).Attempt, nil
 }

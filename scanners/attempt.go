@@ -27,19 +27,25 @@ type attempt struct {
 }
 
 // run decides, and scans if it takes part. It returns nil when the facts of its
-// outcome are durable or when there was nothing to do.
-func (a *attempt) run(ctx context.Context, state task.State) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, a.ScanTimeout, fmt.Errorf("the scan took longer than %s", a.ScanTimeout))
-	defer cancel()
-	file, err := a.Blobs.Open(ctx, blob.Key(state.Created.Context.FilePath))
+// outcome are durable or when there was nothing to do. Decide and Scan have a
+// deadline each; recording facts has none but work's end.
+func (a *attempt) run(work context.Context, state task.State) error {
+	file, err := a.Blobs.Open(work, blob.Key(state.Created.Context.FilePath))
 	if err != nil {
 		return fmt.Errorf("open the package: %w", err)
 	}
 	defer file.Close()
+	leave, err := a.Room.enter(work, file.Size())
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := a.limited(work)
+	defer cancel()
 	pkg, err := zippkg.Open(file, file.Size(), a.Limits)
 	var bad *zippkg.Error
 	if errors.As(err, &bad) {
-		return a.unreadable(ctx, bad)
+		return a.unreadable(work, bad)
 	}
 	if err != nil {
 		return fmt.Errorf("read the package: %w", err)
@@ -49,34 +55,44 @@ func (a *attempt) run(ctx context.Context, state task.State) error {
 		return fmt.Errorf("decide: %w", causeOf(ctx, err))
 	}
 	if !decision.TakesPart() {
-		return a.decline(ctx, state, decision)
+		return a.decline(work, state, decision)
 	}
-	if err := a.start(ctx); err != nil || a.number == 0 {
+	if err := a.start(work); err != nil || a.number == 0 {
 		return err
 	}
-	return a.scan(ctx, pkg)
+	return a.scan(work, pkg)
 }
 
-func (a *attempt) start(ctx context.Context) (err error) {
-	a.number, err = a.commands.Start(ctx, a.taskID, a.by, task.Start{Type: a.about.Type, Scanner: a.me, Delivery: a.delivery})
-	return err
+// limited is ctx with the deadline of a scan.
+func (a *attempt) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, a.ScanTimeout, fmt.Errorf("the scan took longer than %s", a.ScanTimeout))
+}
+
+func (a *attempt) start(ctx context.Context) error {
+	return a.persist(ctx, func() (err error) {
+		a.number, err = a.commands.Start(ctx, a.taskID, a.by, task.Start{Type: a.about.Type, Scanner: a.me, Delivery: a.delivery})
+		return err
+	})
 }
 
 func (a *attempt) decline(ctx context.Context, state task.State, d Decision) error {
-	_, err := a.commands.StayAway(ctx, a.taskID, a.by, task.StayAway{
-		Type: a.about.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: a.me,
+	err := a.persist(ctx, func() error {
+		_, err := a.commands.StayAway(ctx, a.taskID, a.by, task.StayAway{
+			Type: a.about.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: a.me,
+		})
+		return err
 	})
 	if domain.RuleOf(err) != "sub_task.started" {
 		return err
 	}
 	// An earlier attempt took part and never ended; now, with another
 	// configuration or version, the scanner would not. The sub-task must end.
-	_, err = a.commands.Fail(ctx, a.taskID, a.by, task.SubTaskFailed{
-		Type: a.about.Type, Attempt: state.SubTasks[a.about.Type].Attempt, Kind: task.Error,
+	a.number = state.SubTasks[a.about.Type].Attempt
+	return a.fail(ctx, task.SubTaskFailed{
+		Kind:     task.Error,
 		Reason:   "took part before, and now would not: " + d.Reason().En,
 		ReasonZH: "此前已参与，现在不再参与：" + d.Reason().Zh,
 	})
-	return err
 }
 
 // unreadable ends the sub-task: no repetition makes a damaged package whole, and
@@ -89,8 +105,10 @@ func (a *attempt) unreadable(ctx context.Context, bad *zippkg.Error) error {
 }
 
 // scan runs the scanner while its report streams into the blob store.
-func (a *attempt) scan(ctx context.Context, pkg *zippkg.Package) error {
+func (a *attempt) scan(work context.Context, pkg *zippkg.Package) error {
 	began := time.Now()
+	ctx, cancel := a.limited(work)
+	defer cancel()
 	in, out := io.Pipe()
 	type stored struct {
 		blob.Info
@@ -122,12 +140,12 @@ func (a *attempt) scan(ctx context.Context, pkg *zippkg.Package) error {
 	switch {
 	case counts.Error > 0:
 		en, zh := failing(counts.Error, w.Failing())
-		return a.fail(ctx, task.SubTaskFailed{
+		return a.fail(work, task.SubTaskFailed{
 			Kind: task.Check, Reason: en, ReasonZH: zh, Summary: &counts, Coverage: &coverage, Report: ref, DurationMS: took,
 		})
 	case coverage.Eligible > 0 && coverage.Seen == 0:
 		// Silence is never shown as success.
-		return a.fail(ctx, task.SubTaskFailed{
+		return a.fail(work, task.SubTaskFailed{
 			Kind:     task.Error,
 			Reason:   fmt.Sprintf("covered nothing: 0 of %d files could be read", coverage.Eligible),
 			ReasonZH: fmt.Sprintf("未覆盖任何内容：%d 个文件中读取了 0 个", coverage.Eligible),
@@ -138,16 +156,20 @@ func (a *attempt) scan(ctx context.Context, pkg *zippkg.Package) error {
 	if counts.Warning > 0 {
 		result = task.PassWithWarnings
 	}
-	_, err = a.commands.Complete(ctx, a.taskID, a.by, task.SubTaskCompleted{
-		Type: a.about.Type, Attempt: a.number, Result: result, Summary: counts, Coverage: coverage, Report: ref, DurationMS: took,
+	return a.persist(work, func() error {
+		_, err := a.commands.Complete(work, a.taskID, a.by, task.SubTaskCompleted{
+			Type: a.about.Type, Attempt: a.number, Result: result, Summary: counts, Coverage: coverage, Report: ref, DurationMS: took,
+		})
+		return err
 	})
-	return err
 }
 
 func (a *attempt) fail(ctx context.Context, f task.SubTaskFailed) error {
 	f.Type, f.Attempt = a.about.Type, a.number
-	_, err := a.commands.Fail(ctx, a.taskID, a.by, f)
-	return err
+	return a.persist(ctx, func() error {
+		_, err := a.commands.Fail(ctx, a.taskID, a.by, f)
+		return err
+	})
 }
 
 // failing words what failed the check: "3 errors: SQL002 ×2, SQL012".

@@ -20,8 +20,17 @@
 // ids and attempts see to it that it is recorded once. Attempts are counted from
 // the fact that a delivery carries, so a retry on request has all of them, and a
 // delivery that comes back without having been tried has lost none. A panic in a
-// scanner is an error of its attempt, and so is one that does not stop in time. One package's trouble does not delay another's: whoever
-// backs off does not hold a worker.
+// scanner is an error of its attempt, and so is one that does not stop in time.
+//
+// One package's trouble does not delay another's: whoever backs off keeps no
+// worker, and up to 64 may back off at once. Packages at work share a [Room], so
+// that a few giants do not take more memory than there is. A scan goes on when the
+// event store is lost: its result is recorded when the store is back, and a delivery
+// of the same event that comes meanwhile waits for it. Only where another instance
+// gets that delivery does another attempt begin, and the older result is dropped.
+//
+// What no process survives before SubTaskStarted, in Decide, is not counted: Decide
+// looks at names and beginnings of files and no further.
 //
 // A scanner does not hear of a verdict and never waits for one: facts after the
 // window are late, not lost.

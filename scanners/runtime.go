@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/factgate/factgate/commands"
@@ -24,6 +25,7 @@ type Parts struct {
 	Log    eventstore.Log
 	Blobs  blob.Store
 	Logger *slog.Logger
+	Room   *Room // of the whole process; one of DefaultRoom if nil
 }
 
 // Options of a runtime; zero values are replaced by the defaults named here.
@@ -61,6 +63,12 @@ const (
 	// handOver is added to the longest wait for a worker and the longest scan before
 	// the log gives a delivery to somebody else: by then the attempt has ended here.
 	handOver = time.Minute
+	// backingOff is how many deliveries may back off beside those that have or wait
+	// for a worker, before a consumer gets no more.
+	backingOff = 64
+	// workerPatience is how long a delivery waits for a worker before it is given
+	// back: perhaps a sibling has one free.
+	workerPatience = 10 * time.Second
 	// neverParked keeps the log from parking by itself: deliveries come back for
 	// reasons that are no fault of theirs (a lost connection, a stop, an event store
 	// that cannot be written to), and a task must not fall silent for that. Whoever
@@ -91,15 +99,23 @@ func Run(ctx context.Context, s Scanner, parts Parts, options Options) error {
 		},
 	}
 	r.Logger = parts.Logger.With("scanner", about.Type)
+	if r.Room == nil {
+		r.Room = NewRoom(DefaultRoom)
+	}
 	r.slots = make(chan struct{}, r.Workers)
+	r.flights, r.troubles = map[eventstore.ID]*flight{}, map[eventstore.ID]trouble{}
 	r.since = time.Now()
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	eventstore.Resume(ctx, r.Logger, "deliveries", func(ctx context.Context, well func()) error {
-		return r.consume(ctx, work, well)
+		return r.consume(ctx, work, stop, well)
 	})
+	timer := time.AfterFunc(r.Grace, stop) // for work whose consumer was lost
+	r.flying.Wait()
+	timer.Stop()
+	stop()
 	if r.online {
-		r.present(work, scanner.OfflineType)
+		r.present(context.WithoutCancel(ctx), scanner.OfflineType)
 	}
 	return nil
 }
@@ -114,6 +130,12 @@ type runtime struct {
 	slots    chan struct{} // a token for each running scan
 	since    time.Time     // of this run: an instance may come and go under one name
 	online   bool          // that it came is recorded
+
+	flying   sync.WaitGroup
+	handled  atomic.Uint64
+	mu       sync.Mutex // guards flights and troubles
+	flights  map[eventstore.ID]*flight
+	troubles map[eventstore.ID]trouble
 }
 
 // present records that this instance comes or goes, and reports whether it did. It
@@ -134,9 +156,10 @@ func (r *runtime) present(ctx context.Context, fact string) bool {
 	return err == nil
 }
 
-// consume handles deliveries until the consumer dies or ctx ends; then it waits
-// for what it has begun.
-func (r *runtime) consume(ctx, work context.Context, well func()) error {
+// consume handles deliveries until the consumer dies or ctx ends. When ctx ends it
+// waits for what has begun, up to the grace time; when the consumer dies, what has
+// begun goes on, and is told to the next consumer.
+func (r *runtime) consume(ctx, work context.Context, stop, well func()) error {
 	group := "scanner-" + r.about.Type
 	err := r.Log.EnsureGroup(ctx, eventstore.Group{
 		Name:    group,
@@ -146,13 +169,13 @@ func (r *runtime) consume(ctx, work context.Context, well func()) error {
 	if err != nil {
 		return err
 	}
-	// Twice the workers: whoever backs off keeps a delivery but no worker.
-	consumer, err := r.Log.Consume(ctx, group, 2*r.Workers)
+	// Whoever backs off keeps a delivery but no worker.
+	consumer, err := r.Log.Consume(ctx, group, 2*r.Workers+backingOff)
 	if err != nil {
 		return err
 	}
 	well()
-	work, stop := context.WithCancel(work)
+	lost, lose := context.WithCancel(work)
 	waiting, leave := context.WithCancel(ctx) // for a worker, or in a backoff
 	var running sync.WaitGroup
 	defer func() {
@@ -162,7 +185,7 @@ func (r *runtime) consume(ctx, work context.Context, well func()) error {
 			running.Wait()
 			timer.Stop()
 		}
-		stop()
+		lose()
 		running.Wait()
 		_ = consumer.Close()
 	}()
@@ -175,29 +198,46 @@ func (r *runtime) consume(ctx, work context.Context, well func()) error {
 		if err != nil {
 			return err
 		}
-		running.Go(func() { r.deliver(waiting, work, consumer, d) })
+		running.Go(func() { r.deliver(waiting, lost, work, consumer, d) })
 	}
 }
 
 // deliver handles one delivery to its end: ack, retry or park. waiting ends with
-// the consumer's life or a stop, which work outlives by the grace time.
-func (r *runtime) deliver(waiting, work context.Context, consumer eventstore.Consumer, d eventstore.Delivery) {
+// the consumer's life or a stop, lost with the consumer's life, or when a stop has
+// taken its grace time.
+func (r *runtime) deliver(waiting, lost, work context.Context, consumer eventstore.Consumer, d eventstore.Delivery) {
 	log := r.Logger.With("event", d.Event.ID, "stream", d.Event.Stream)
-	select {
-	case r.slots <- struct{}{}:
-	case <-waiting.Done():
-		return // never begun: leaving the group gives it to another
+	f := r.flightOf(d.Event.ID)
+	if f == nil {
+		timer := time.NewTimer(workerPatience/2 + rand.N(workerPatience))
+		defer timer.Stop()
+		select {
+		case r.slots <- struct{}{}:
+		case <-timer.C:
+			_ = consumer.Retry(d, "no worker is free") // unheard, it comes again all the same
+			return
+		case <-waiting.Done():
+			return // never begun: leaving the group gives it to another
+		}
+		var began bool
+		if f, began = r.begin(work, d); !began {
+			<-r.slots
+		}
 	}
-	end, err := r.handle(work, d)
-	<-r.slots
-	switch end {
+	select {
+	case <-f.done:
+	case <-lost.Done():
+		return // the work goes on; the delivery comes again
+	}
+	err := f.err
+	switch f.end {
 	case endAck:
 		err = consumer.Ack(d)
 	case endPark:
 		log.Error("delivery parked", "reason", err)
 		err = consumer.Park(d, text(err))
 	default:
-		pause := delay(r.Backoff, d.Retries)
+		pause := delay(r.Backoff, r.troubled(d.Event.ID, func(t *trouble) { t.repeats++ }).repeats-1)
 		log.Warn("delivery will be repeated", "in", pause, "reason", err)
 		if wait(waiting, pause) != nil {
 			return // leaving the group gives it to another
@@ -231,7 +271,7 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 	facts, err := r.commands.Load(ctx, taskID)
 	switch {
 	case err == nil:
-	case domain.KindOf(err) == domain.Internal && ctx.Err() == nil && d.Retries >= maxUnread:
+	case domain.KindOf(err) == domain.Internal && ctx.Err() == nil && r.troubled(d.Event.ID, func(t *trouble) { t.untried++ }).untried > maxUnread:
 		return endPark, err // no fact can say so: the stream that would hold it cannot be read
 	default:
 		return endRetry, err
@@ -247,7 +287,7 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 		// Its last owner never came to an end: a crash, again and again.
 		return r.giveUp(ctx, taskID, fact.ID, mine.Attempt, fmt.Errorf("%d attempts ended without a result", mine.Attempt-before))
 	}
-	a := attempt{runtime: r, taskID: taskID, by: commands.Origin{Actor: "scanner " + r.about.Type, Causation: fact.ID}, delivery: deliveryName(d)}
+	a := attempt{runtime: r, taskID: taskID, by: commands.Origin{Actor: "scanner " + r.about.Type, Causation: fact.ID}, delivery: r.deliveryName(d)}
 	err = a.run(ctx, state)
 	switch {
 	case err == nil:
@@ -255,9 +295,11 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 	case domain.RuleOf(err) == "attempt.stale":
 		r.Logger.Warn("another instance has taken over", "task", taskID, "error", err)
 		return endAck, nil
-	case domain.KindOf(err) == domain.Unavailable, ctx.Err() != nil:
+	case domain.KindOf(err) == domain.Unavailable, errors.Is(err, errNoRoom), ctx.Err() != nil:
 		return endRetry, err
-	case a.number > 0 && a.number-before < r.MaxAttempts, a.number == 0 && d.Retries+1 < r.MaxAttempts:
+	case a.number > 0 && a.number-before < r.MaxAttempts:
+		return endRetry, err
+	case a.number == 0 && r.troubled(d.Event.ID, func(t *trouble) { t.untried++ }).untried < r.MaxAttempts:
 		return endRetry, err
 	}
 	return r.giveUp(ctx, taskID, fact.ID, a.number, err)
@@ -274,10 +316,10 @@ func attemptsBefore(facts []task.Recorded, subTaskType string, revision uint64) 
 	return newest
 }
 
-// deliveryName tells deliveries of the same event apart, and is the same when one
-// delivery's command is repeated.
-func deliveryName(d eventstore.Delivery) string {
-	return fmt.Sprintf("%s/%d", d.Event.ID, d.Retries)
+// deliveryName tells each handling of an event from every other, also of a process
+// before this one; within it, a command that is repeated has the same.
+func (r *runtime) deliveryName(d eventstore.Delivery) string {
+	return fmt.Sprintf("%s/%d/%d", d.Event.ID, r.since.UnixNano(), r.handled.Add(1))
 }
 
 // giveUp ends the sub-task as a dead letter. number is the running attempt, or 0
@@ -286,7 +328,11 @@ func (r *runtime) giveUp(ctx context.Context, taskID, cause string, number int, 
 	by := commands.Origin{Actor: "scanner " + r.about.Type, Causation: cause}
 	if number == 0 {
 		var err error
-		if number, err = r.commands.Start(ctx, taskID, by, task.Start{Type: r.about.Type, Scanner: r.me, Delivery: "give-up/" + cause}); err != nil {
+		err = r.persist(ctx, func() (err error) {
+			number, err = r.commands.Start(ctx, taskID, by, task.Start{Type: r.about.Type, Scanner: r.me, Delivery: "give-up/" + cause})
+			return err
+		})
+		if err != nil {
 			return endRetry, err
 		}
 		if number == 0 {
@@ -294,9 +340,12 @@ func (r *runtime) giveUp(ctx context.Context, taskID, cause string, number int, 
 		}
 	}
 	reason := "the scan could not be finished: " + text(why)
-	_, err := r.commands.Fail(ctx, taskID, by, task.SubTaskFailed{
-		TaskID: taskID, Type: r.about.Type, Attempt: number, Kind: task.Error, Parked: true,
-		Reason: reason, ReasonZH: "扫描无法完成：" + text(why),
+	err := r.persist(ctx, func() error {
+		_, err := r.commands.Fail(ctx, taskID, by, task.SubTaskFailed{
+			TaskID: taskID, Type: r.about.Type, Attempt: number, Kind: task.Error, Parked: true,
+			Reason: reason, ReasonZH: "扫描无法完成：" + text(why),
+		})
+		return err
 	})
 	switch {
 	case domain.KindOf(err) == domain.Refused:

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,7 +25,12 @@ import (
 	"github.com/factgate/factgate/scanners"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(crashing) != "" {
+		crashingScanner()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // scripted is a scanner that does what a test says.
 type scripted struct {

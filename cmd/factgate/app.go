@@ -136,14 +136,16 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 	})
 	main := coordinator.New(log, db, coordinator.Options{Window: c.window, Quiet: c.quiet, Logger: c.logger})
 	a.role(func(ctx context.Context) error { main.Run(ctx); return nil })
-	instance := uuid.NewString()
+	instance, room := uuid.NewString(), scanners.NewRoom(scanners.DefaultRoom)
 	for _, s := range c.scanners {
 		a.role(func(ctx context.Context) error {
-			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, scanners.Options{Instance: instance})
+			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger, Room: room}, scanners.Options{Instance: instance})
 		})
 	}
 
-	graphql, err := graphqlapi.NewHandler(queries.New(db, log), projections.NewWaiter(db), graphqlapi.Options{Logger: c.logger})
+	graphql, err := graphqlapi.NewHandler(queries.New(db, log), projections.NewWaiter(db), graphqlapi.Options{
+		Commands: commands.New(log), HasBlob: blobReader{blobs}.has, Logger: c.logger,
+	})
 	if err != nil {
 		return nil, err
 	}
