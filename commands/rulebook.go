@@ -75,6 +75,23 @@ func (b *RuleBook) Get(ctx context.Context, ref task.RuleSetRef) (*rules.RuleSet
 	return rs, nil
 }
 
+// Evaluate is rules.Evaluate by the rule set that the task was opened under, never
+// by a newer one. Without it the task still ends; see ruleset.EvaluateWithout.
+func (b *RuleBook) Evaluate(ctx context.Context, facts []task.Recorded, now time.Time) (rules.Outcome, error) {
+	s := task.Fold(facts)
+	if s.Created == nil {
+		return rules.NoWindow{}, nil
+	}
+	rs, err := b.Get(ctx, s.Created.RuleSet)
+	switch {
+	case err == nil:
+		return rules.Evaluate(rs, facts, now), nil
+	case Unusable(err):
+		return ruleset.EvaluateWithout(s.Created.RuleSet, err, facts, now), nil
+	}
+	return nil, err
+}
+
 // Unusable reports whether an error of Get says that there is no such rule set,
 // now and whenever asked again; else the question may be repeated.
 func Unusable(err error) bool {
