@@ -115,7 +115,7 @@ func (b *RuleBook) Version(ctx context.Context, name string, version int) (rules
 	if err != nil {
 		return ruleset.Version{}, err
 	}
-	if v.Builtin {
+	if v.BuiltIn {
 		return ruleset.New(name).Find(v.Version)
 	}
 	for r, err := range b.log.ReadStream(ctx, streamOfRuleSet(name), v.Revision) {
@@ -148,7 +148,7 @@ func (b *RuleBook) Names(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := append(rules.Builtins(), directory.Names...)
+	names := append(rules.BuiltIns(), directory.Names...)
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
@@ -197,7 +197,7 @@ func (b *RuleBook) Active(ctx context.Context, of string) (Terms, error) {
 		}
 		terms.Problem, rs = err, rules.Default()
 	}
-	terms.Window, terms.Quiet = rs.Window(), rs.Quiet()
+	terms.Window, terms.Quiet, terms.Minimum = rs.Window(), rs.Quiet(), rs.Minimum()
 	for _, setting := range []struct {
 		chosen *task.Duration
 		term   *time.Duration

@@ -1,15 +1,25 @@
 package rules
 
-import "bytes"
+import (
+	_ "embed"
+	"sync"
+)
 
-// Builtin returns the source text of a rule set that is compiled in; each is
-// version 1 of its name. ok is false for a name that is not built in.
-func Builtin(name string) (text []byte, ok bool) {
-	if name == Default().Ref().Name {
-		return bytes.Clone(defaultSource), true
+//go:embed strict.yaml
+var strictSource []byte
+
+var strict = sync.OnceValue(func() *RuleSet { return compiledIn(strictSource) })
+
+// BuiltIn returns a rule set that is compiled in, at its version 1.
+func BuiltIn(name string) (*RuleSet, bool) {
+	switch name {
+	case "default":
+		return Default(), true
+	case "strict":
+		return strict(), true
 	}
 	return nil, false
 }
 
-// Builtins returns the names of the rule sets that are compiled in, sorted.
-func Builtins() []string { return []string{"default"} }
+// BuiltIns are the names that BuiltIn knows.
+func BuiltIns() []string { return []string{"default", "strict"} }

@@ -11,7 +11,7 @@
 // Publishing a text that a version has already, and activating what is active,
 // is answered with silence.
 //
-// The built-in sets (rules.Builtins) are version 1 of their names and active
+// The built-in sets (rules.BuiltIns) are version 1 of their names and active
 // without any fact; a text published under such a name becomes version 2. A
 // version in service for a project stays so when another is put in service for
 // all: it was wanted for that project.

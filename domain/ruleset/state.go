@@ -29,14 +29,14 @@ type Version struct {
 	At      time.Time // when it was recorded; zero for a built-in one
 	// Revision of its fact within the stream; of no meaning for a built-in one.
 	Revision uint64
-	Builtin  bool
+	BuiltIn  bool
 }
 
 // New is the state of a name without any fact: a built-in set, or nothing.
 func New(name string) State {
 	s := State{Name: name}
-	if text, ok := rules.Builtin(name); ok {
-		s.Versions = []Version{{Version: 1, Digest: digest(string(text)), Text: string(text), Builtin: true}}
+	if rs, ok := rules.BuiltIn(name); ok {
+		s.Versions = []Version{{Version: 1, Digest: rs.Ref().Digest, Text: string(rs.Source()), BuiltIn: true}}
 		s.Active = map[string]int{"": 1}
 	}
 	return s
