@@ -30,6 +30,11 @@ type Log interface {
 //	Complete      … and ends it: passed
 //	Fail          … and ends it: failed, or could not be finished
 //	Converge      the coordinator closes the window, if the rules say so
+//	Cancel        an operator withdraws a task
+//	Retry         … wants another attempt of one sub-task
+//	Rescan        … wants a package looked at once more, as a new task
+//	Replay        … deals with a dead letter: once more
+//	Discard       … or never again
 //
 //	PublishRuleSet    a text becomes a version of a rule set
 //	ActivateRuleSet   … and is put in service, for all or for one project

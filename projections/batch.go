@@ -16,6 +16,7 @@ type batch struct {
 	order    []*change // as first touched
 	facts    []factRow
 	scanners map[string]*scannerRow
+	dead     deadLetters
 	upTo     eventstore.Position
 	eventAt  time.Time // of the newest event folded; zero if there is none
 }
@@ -110,6 +111,7 @@ func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State
 	if before.Closed == nil && c.after.Closed != nil {
 		c.closed = r.Position
 	}
+	b.dead.take(id, fact, before, c.after, r)
 	row := factRow{task: id, event: r, late: c.after.Late > before.Late}
 	row.event.Data, row.event.Metadata = nil, nil
 	row.subTask, row.attempt = about(fact)
@@ -156,6 +158,8 @@ func about(f task.Fact) (subTaskType string, attempt int) {
 		return f.Type, f.Attempt
 	case task.SubTaskRetryRequested:
 		return f.Type, f.After
+	case task.SubTaskDiscarded:
+		return f.Type, f.Attempt
 	}
 	return "", 0
 }

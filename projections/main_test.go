@@ -104,7 +104,7 @@ func anything(rnd *rand.Rand, blobs *memoryBlobs) *story {
 	types := []string{"SQL", "EXCEL", "UNIT_TEST", "MADE-UP", `odd "\ type,`}
 	for range rnd.IntN(25) {
 		name, attempt := types[rnd.IntN(len(types))], 1+rnd.IntN(3)
-		switch rnd.IntN(9) {
+		switch rnd.IntN(11) {
 		case 0, 1:
 			s.tell(task.SubTaskStarted{TaskID: id, Type: name, Attempt: attempt, Scanner: task.Scanner{Name: name}})
 		case 2:
@@ -118,6 +118,10 @@ func anything(rnd *rand.Rand, blobs *memoryBlobs) *story {
 				Summary: &report.Counts{Error: 3}, Report: blobs.some(rnd, id, name, attempt)})
 		case 7:
 			s.tell(task.SubTaskRetryRequested{TaskID: id, Type: name, After: attempt})
+		case 9:
+			s.tell(task.SubTaskFailed{TaskID: id, Type: name, Attempt: attempt, Kind: task.Error, Reason: "gone\x00", Parked: true})
+		case 10:
+			s.tell(task.SubTaskDiscarded{TaskID: id, Type: name, Attempt: attempt, Reason: "no use\x00"})
 		case 8:
 			s.tell(task.WindowClosed{TaskID: id, Cause: task.Settled, ClosedAt: time.Date(2026, 1, 2, 3, 5, 0, 0, time.UTC)},
 				task.MainTaskConverged{TaskID: id, Revision: 1 + rnd.IntN(2), Verdict: task.Verdict{Status: task.Success, Observed: []string{"SQL"}, Because: report.Text{En: "so\x00", Zh: "因为"}}})
@@ -218,7 +222,7 @@ func dump(t testing.TB, pool *pgxpool.Pool) string {
 	var out strings.Builder
 	for _, table := range []struct{ name, order string }{
 		{"tasks", "task_id"}, {"sub_tasks", "task_id, type"}, {"declines", "task_id, type"},
-		{"findings", "task_id, type, ordinal"}, {"facts", "task_id, revision"}, {"scanners", "type"},
+		{"findings", "task_id, type, ordinal"}, {"facts", "task_id, revision"}, {"scanners", "type"}, {"dead_letters", "task_id, type, attempt"},
 	} {
 		var text string
 		require.NoError(t, pool.QueryRow(context.Background(),

@@ -47,6 +47,9 @@ create table rm_1.tasks (
     late            bigint not null,
     revision        bigint not null,         -- of the newest fact
     position        bigint not null,
+    rescan_of       uuid,
+    cancelled_reason text,
+    cancelled_at    timestamptz,
     state           json not null            -- task.State, to fold on from here
 ) with (fillfactor = 85);
 
@@ -55,6 +58,8 @@ create table rm_1.tasks (
 create index tasks_newest on rm_1.tasks (first_position desc);
 create index tasks_by_status on rm_1.tasks (status, first_position desc);
 create index tasks_by_project on rm_1.tasks (left(project, 100), first_position desc);
+
+create index tasks_by_origin on rm_1.tasks (rescan_of, first_position desc) where rescan_of is not null;
 
 create table rm_1.sub_tasks (
     task_id         uuid not null,
@@ -142,3 +147,23 @@ create table rm_1.scanners (
     rules_digest   text not null,
     config_digest  text not null
 );
+
+-- Each delivery that a scanner parked, and what became of it.
+create table rm_1.dead_letters (
+    task_id         uuid not null,
+    type            text not null,
+    attempt         bigint not null,         -- the one that was parked
+    parked_position bigint not null,
+    parked_at       timestamptz not null,
+    reason          text not null,
+    reason_zh       text not null,
+    scanner         json not null,
+    state           text not null,           -- OPEN, REPLAYED, DISCARDED
+    settled_at      timestamptz,             -- when it left OPEN
+    settled_by      text not null,
+    settled_reason  text not null,
+    primary key (task_id, type, attempt)
+);
+
+create index dead_letters_newest on rm_1.dead_letters (parked_position desc);
+create index dead_letters_open on rm_1.dead_letters (parked_position desc) where state = 'OPEN';

@@ -215,6 +215,13 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 	if len(declines.id) > 0 {
 		statements.Queue(upsertDeclines, declines.args()...)
 	}
+	if len(b.dead.order) > 0 {
+		args, err := b.dead.args()
+		if err != nil {
+			return err
+		}
+		statements.Queue(upsertDeadLetters, args...)
+	}
 	if len(b.scanners) > 0 {
 		statements.Queue(upsertScanners, scannerArgs(b.scanners)...)
 	}

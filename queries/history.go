@@ -2,6 +2,7 @@ package queries
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/factgate/factgate/domain"
@@ -16,7 +17,8 @@ const maxHistoryBytes = 4 << 20
 // of types that this version does not know are shown too.
 type Fact struct {
 	eventstore.Recorded
-	Late bool // a participation fact after the window closed
+	Late  bool   // a participation fact after the window closed
+	Actor string // who wrote or wished it, as its metadata says; empty if that is silent
 }
 
 // History returns at most first facts of a task (0 means 100) with revisions
@@ -47,10 +49,20 @@ func (q *Queries) History(ctx context.Context, id TaskID, first int, after int64
 		if len(out) == first || (len(out) > 0 && size > maxHistoryBytes) {
 			break
 		}
+		actor := actorOf(r.Metadata)
 		r.Metadata = nil
-		out = append(out, Fact{Recorded: r, Late: late})
+		out = append(out, Fact{Recorded: r, Late: late, Actor: actor})
 	}
 	return out, nil
+}
+
+// actorOf reads who is behind a fact; a stranger's metadata may say anything.
+func actorOf(metadata []byte) string {
+	var m struct{ Actor string }
+	if json.Unmarshal(metadata, &m) != nil {
+		return ""
+	}
+	return m.Actor
 }
 
 // takesPart reports whether facts of this type are late once the window closed.

@@ -75,6 +75,9 @@ func parts(ctx context.Context, tx pgx.Tx, tasks []Task, with With) error {
 	if with.Silent {
 		batch.Queue(silentIn, pgIDs(ids)).Query(func(rows pgx.Rows) error { return scanSilent(rows, byID) })
 	}
+	if with.Rescans {
+		batch.Queue(rescansOf, pgIDs(ids)).Query(func(rows pgx.Rows) error { return scanRescans(rows, byID) })
+	}
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
@@ -149,6 +152,22 @@ func scanSilent(rows pgx.Rows, byID map[TaskID]*Task) error {
 	_, err := pgx.ForEachRow(rows, []any{&id, &name}, func() error {
 		t := byID[id]
 		t.Silent = append(t.Silent, name)
+		return nil
+	})
+	return err
+}
+
+// The newest rescans of each task.
+const rescansOf = `select o.id, r.task_id
+from unnest($1::uuid[]) o (id) cross join lateral (
+	select task_id, first_position from live.tasks where rescan_of = o.id order by first_position desc limit 100) r
+order by o.id, r.first_position desc`
+
+func scanRescans(rows pgx.Rows, byID map[TaskID]*Task) error {
+	var of, id [16]byte
+	_, err := pgx.ForEachRow(rows, []any{&of, &id}, func() error {
+		t := byID[of]
+		t.Rescans = append(t.Rescans, id)
 		return nil
 	})
 	return err

@@ -37,15 +37,24 @@ type Task struct {
 	Late          int64
 	Revision      int64 // of the newest fact
 	Position      eventstore.Position
+	RescanOf      *TaskID
+	Cancelled     *Cancellation
 
 	// What the asker wanted with it; see With.
 	SubTasks []SubTask
 	Declines []Decline
 	Silent   []string
+	Rescans  []TaskID
+}
+
+// Cancellation says that a task was withdrawn, and why.
+type Cancellation struct {
+	Reason string
+	At     time.Time
 }
 
 // With says which parts of its tasks a question wants. Each costs one statement.
-type With struct{ SubTasks, Declines, Silent bool }
+type With struct{ SubTasks, Declines, Silent, Rescans bool }
 
 // TasksQuery asks for tasks, newest first.
 type TasksQuery struct {
@@ -68,7 +77,7 @@ func (t Task) Cursor() string { return encodeCursor(taskCursor, int64(t.FirstPos
 
 const taskColumns = `task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, converged_at, verdict, observed_types, last_event_at,
-	errors, warnings, notes, late, revision, position`
+	errors, warnings, notes, late, revision, position, rescan_of, cancelled_reason, cancelled_at`
 
 // Tasks lists tasks. It takes two statements and one for each part wanted.
 func (q *Queries) Tasks(ctx context.Context, query TasksQuery) (TasksPage, error) {
@@ -128,13 +137,20 @@ func scanTasks(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]Task,
 		var t Task
 		var first, position int64
 		var verdict []byte
+		var rescanOf *[16]byte
+		var reason *string
+		var cancelledAt *time.Time
 		err := row.Scan((*[16]byte)(&t.ID), &first, &t.Phase, &t.Status, &t.Project, &t.Version, &t.FileName, &t.Size, &t.SHA256, &t.UploadedBy,
 			&t.UploadedAt, &t.CreatedAt, &t.Deadline, &t.ClosedCause, &t.ConvergedAt, &verdict, &t.Observed, &t.LastEventAt,
-			&t.Counts.Error, &t.Counts.Warning, &t.Counts.Note, &t.Late, &t.Revision, &position)
+			&t.Counts.Error, &t.Counts.Warning, &t.Counts.Note, &t.Late, &t.Revision, &position, &rescanOf, &reason, &cancelledAt)
 		if err != nil {
 			return t, err
 		}
 		t.FirstPosition, t.Position = eventstore.Position(first), eventstore.Position(position)
+		t.RescanOf = (*TaskID)(rescanOf)
+		if cancelledAt != nil && reason != nil {
+			t.Cancelled = &Cancellation{Reason: *reason, At: *cancelledAt}
+		}
 		return t, fromJSON(verdict, &t.Verdict)
 	})
 }

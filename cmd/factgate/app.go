@@ -143,7 +143,9 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		})
 	}
 
-	graphql, err := graphqlapi.NewHandler(queries.New(db, log), projections.NewWaiter(db), graphqlapi.Options{Logger: c.logger})
+	graphql, err := graphqlapi.NewHandler(queries.New(db, log), projections.NewWaiter(db), graphqlapi.Options{
+		Commands: commands.New(log), HasBlob: blobReader{blobs}.has, Logger: c.logger,
+	})
 	if err != nil {
 		return nil, err
 	}

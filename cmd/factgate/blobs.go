@@ -10,7 +10,7 @@ import (
 	"github.com/factgate/factgate/projections"
 )
 
-// blobReader lets the projector read scan reports.
+// blobReader lets the projector read scan reports, and rescans ask for packages.
 type blobReader struct{ store blob.Store }
 
 func (b blobReader) Open(ctx context.Context, key string) (io.ReadCloser, error) {
@@ -25,4 +25,16 @@ func (b blobReader) Open(ctx context.Context, key string) (io.ReadCloser, error)
 		io.Reader
 		io.Closer
 	}{io.NewSectionReader(file, 0, file.Size()), file}, nil
+}
+
+// has reports whether a blob is still there.
+func (b blobReader) has(ctx context.Context, key string) (bool, error) {
+	file, err := b.store.Open(ctx, blob.Key(key))
+	switch {
+	case errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrBadKey):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, file.Close()
 }

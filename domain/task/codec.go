@@ -40,6 +40,7 @@ var decoders = map[string]func([]byte) (Fact, error){
 	"WindowClosed":          decode[WindowClosed],
 	"MainTaskConverged":     decode[MainTaskConverged],
 	"MainTaskCancelled":     decode[MainTaskCancelled],
+	"SubTaskDiscarded":      decode[SubTaskDiscarded],
 }
 
 func decode[F Fact](data []byte) (Fact, error) {
@@ -54,6 +55,7 @@ func Types() []string {
 	return []string{
 		"ZipUploaded", "MainTaskCreated", "SubTaskDeclined", "SubTaskStarted", "SubTaskCompleted",
 		"SubTaskFailed", "SubTaskRetryRequested", "WindowClosed", "MainTaskConverged", "MainTaskCancelled",
+		"SubTaskDiscarded",
 	}
 }
 
@@ -80,6 +82,8 @@ func TypeName(f Fact) string {
 		return "MainTaskConverged"
 	case MainTaskCancelled:
 		return "MainTaskCancelled"
+	case SubTaskDiscarded:
+		return "SubTaskDiscarded"
 	case Unreadable:
 		return f.Type
 	}

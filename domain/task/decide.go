@@ -152,24 +152,36 @@ func (c Fail) decide(s State) ([]Fact, error) {
 	return []Fact{f}, nil
 }
 
-// RequestRetry asks for another attempt of a sub-task that has ended.
-type RequestRetry struct{ Type, Reason string }
+// RequestRetry asks for another attempt of a sub-task that has ended, also after
+// the verdict: what comes of it is late then.
+type RequestRetry struct {
+	Type, Reason string
+	// After, if given, is the attempt that did not satisfy: where a newer one has
+	// begun, the wish was granted before.
+	After int
+}
 
 func (c RequestRetry) decide(s State) ([]Fact, error) {
+	if err := CheckReason(c.Reason); err != nil {
+		return nil, err
+	}
 	if err := s.takesSubTask(c.Type); err != nil {
 		return nil, err
 	}
 	t, ok := s.SubTasks[c.Type]
 	switch {
-	case !ok:
+	case !ok || c.After > t.Attempt:
 		return nil, notStarted(c.Type)
+	case c.After > 0 && c.After < t.Attempt:
+		return nil, nil
 	case s.Cancelled != nil:
 		return nil, cancelled()
 	case t.RetryWanted:
 		return nil, nil
 	case t.State == StateRunning:
 		return nil, &domain.Error{Kind: domain.Refused, Rule: "sub_task.running",
-			Msg: fmt.Sprintf("attempt %d of %s is still running; wait for its end", t.Attempt, c.Type)}
+			Msg:   fmt.Sprintf("attempt %d of %s is still running; wait for its end", t.Attempt, c.Type),
+			MsgZH: fmt.Sprintf("%s 的第 %d 次尝试仍在运行，请等待其结束", c.Type, t.Attempt)}
 	}
 	return []Fact{SubTaskRetryRequested{TaskID: s.TaskID, Type: c.Type, Reason: c.Reason, After: t.Attempt}}, nil
 }
@@ -199,6 +211,9 @@ func (c Converge) decide(s State) ([]Fact, error) {
 type Cancel struct{ Reason string }
 
 func (c Cancel) decide(s State) ([]Fact, error) {
+	if err := CheckReason(c.Reason); err != nil {
+		return nil, err
+	}
 	switch {
 	case s.Uploaded == nil:
 		return nil, unknown()
@@ -206,7 +221,7 @@ func (c Cancel) decide(s State) ([]Fact, error) {
 		return nil, nil
 	case s.Verdict != nil:
 		return nil, &domain.Error{Kind: domain.Refused, Rule: "task.converged",
-			Msg: "the task has its verdict; it cannot be cancelled any more"}
+			Msg: "the task has its verdict; it cannot be cancelled any more", MsgZH: "任务已有结论，无法取消"}
 	}
 	return []Fact{MainTaskCancelled{TaskID: s.TaskID, Reason: c.Reason}}, nil
 }
@@ -219,7 +234,8 @@ func (s State) takesSubTask(subTaskType string) error {
 	}
 	if !ValidType(subTaskType) {
 		return &domain.Error{Kind: domain.Invalid, Rule: "sub_task.type",
-			Msg: fmt.Sprintf("%.80q is not a sub-task type; use 1 to %d letters, digits, '_' or '-'", subTaskType, MaxTypeLength)}
+			Msg:   fmt.Sprintf("%.80q is not a sub-task type; use 1 to %d letters, digits, '_' or '-'", subTaskType, MaxTypeLength),
+			MsgZH: fmt.Sprintf("%.80q 不是子任务类型；请使用 1 到 %d 个字母、数字、'_' 或 '-'", subTaskType, MaxTypeLength)}
 	}
 	return nil
 }
@@ -265,5 +281,6 @@ func cancelled() error {
 
 func notStarted(subTaskType string) error {
 	return &domain.Error{Kind: domain.Refused, Rule: "sub_task.not_started",
-		Msg: fmt.Sprintf("this attempt of %s was never started; start it first", subTaskType)}
+		Msg:   fmt.Sprintf("this attempt of %s was never started; start it first", subTaskType),
+		MsgZH: fmt.Sprintf("%s 的该次尝试从未开始", subTaskType)}
 }

@@ -31,7 +31,9 @@ type ZipUploaded struct {
 	Version    string    `json:"version"`
 	UploadedBy string    `json:"uploadedBy"`
 	UploadTime time.Time `json:"uploadTime"` // the API's clock; for people, not for decisions
-	RescanOf   string    `json:"rescanOf,omitempty"`
+	// RescanOf is the task whose package is scanned once more, and RescanReason why.
+	RescanOf     string `json:"rescanOf,omitempty"`
+	RescanReason string `json:"rescanReason,omitempty"`
 }
 
 // MainTaskCreated: the window is open and scanners may take part. Written by the

@@ -33,6 +33,9 @@ func history(t *rapid.T) []task.Recorded {
 			task.Complete{Fact: task.SubTaskCompleted{Type: kind, Attempt: attempt, Result: task.PassWithWarnings, Summary: report.Counts{Warning: 1}}},
 			task.Fail{Fact: task.SubTaskFailed{Type: kind, Attempt: attempt, Kind: task.Check, Reason: "x"}},
 			task.RequestRetry{Type: kind, Reason: "again"},
+			task.Fail{Fact: task.SubTaskFailed{Type: kind, Attempt: attempt, Kind: task.Error, Parked: true, Reason: "x"}},
+			task.ReplayDeadLetter{Type: kind, Reason: "again"},
+			task.DiscardDeadLetter{Type: kind, Reason: "no use"},
 		}).Draw(t, "command")
 		if facts, err := task.Decide(task.Fold(log), c); err == nil {
 			log = record(log, facts...)
@@ -144,6 +147,7 @@ func TestStoredFactsStayReadable(t *testing.T) {
 			Observed: []string{"EXCEL", "SQL"}, Succeeded: []string{"SQL"}, Failed: []string{"EXCEL"}, Errored: []string{}, Unfinished: []string{}, Declined: []string{"API"},
 			Evidence: []string{"e1", "e2"}}, Supersedes: "e0"},
 		"MainTaskCancelled": withdrawn,
+		"SubTaskDiscarded":  task.SubTaskDiscarded{TaskID: id, Type: "SQL", Attempt: 3, Reason: "the file is gone for good"},
 	}
 	require.Len(t, full, len(task.Types()))
 	for _, name := range task.Types() {

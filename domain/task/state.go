@@ -26,6 +26,7 @@ type State struct {
 	UploadedAt  time.Time `json:"uploadedAt,omitzero"`
 	CreatedAt   time.Time `json:"createdAt,omitzero"`
 	ConvergedAt time.Time `json:"convergedAt,omitzero"`
+	CancelledAt time.Time `json:"cancelledAt,omitzero"`
 	// LastEventAt is when the newest fact was recorded.
 	LastEventAt time.Time `json:"lastEventAt,omitzero"`
 	// Facts counts the facts folded so far: the next one has this revision.
@@ -55,6 +56,10 @@ type SubTask struct {
 	DurationMS  int64          `json:"durationMs,omitempty"`
 	Late        bool           `json:"late,omitempty"` // its newest fact came after the window closed
 	RetryWanted bool           `json:"retryWanted,omitempty"`
+	// DeadLetter is the newest attempt that was parked, 0 if none was; unlike Parked
+	// it outlives the next attempt.
+	DeadLetter int      `json:"deadLetter,omitempty"`
+	Discarded  *Discard `json:"discarded,omitempty"` // somebody gave up on the parked attempt
 	// Heard is the time of the type's first fact, for "silent in the window".
 	Heard time.Time `json:"heard,omitzero"`
 }
@@ -146,7 +151,7 @@ func Evolve(s State, r Recorded) State {
 		if old := s.SubTasks[f.Type]; f.Attempt > old.Attempt {
 			s = s.withSubTask(SubTask{
 				Type: f.Type, State: StateRunning, Attempt: f.Attempt, Scanner: f.Scanner,
-				StartedAt: r.At, Late: late, Heard: firstOf(old.Heard, r.At),
+				StartedAt: r.At, Late: late, Heard: firstOf(old.Heard, r.At), DeadLetter: old.DeadLetter,
 			})
 		}
 	case SubTaskCompleted:
@@ -162,6 +167,9 @@ func Evolve(s State, r Recorded) State {
 			t.State, t.EndedAt, t.Late = StateFailed, r.At, late
 			t.Kind, t.Reason, t.ReasonZH, t.Parked = f.Kind, f.Reason, f.ReasonZH, f.Parked
 			t.Summary, t.Coverage, t.Report, t.DurationMS = f.Summary, f.Coverage, f.Report, f.DurationMS
+			if f.Parked {
+				t.DeadLetter = f.Attempt
+			}
 			s = s.withSubTask(t)
 		}
 	case SubTaskRetryRequested:
@@ -180,7 +188,12 @@ func Evolve(s State, r Recorded) State {
 		}
 	case MainTaskCancelled:
 		if s.Cancelled == nil {
-			s.Cancelled = &f
+			s.Cancelled, s.CancelledAt = &f, r.At
+		}
+	case SubTaskDiscarded:
+		if t, ok := s.SubTasks[f.Type]; ok && t.OpenDeadLetter() && f.Attempt == t.Attempt {
+			t.Discarded = &Discard{Reason: f.Reason, At: r.At}
+			s = s.withSubTask(t)
 		}
 	case Unreadable:
 		s.Unreadable++
@@ -203,7 +216,7 @@ func Fold(facts []Recorded) State {
 func (s State) ending(subTaskType string, attempt int, at time.Time) (SubTask, bool) {
 	t, ok := s.SubTasks[subTaskType]
 	if !ok || attempt > t.Attempt {
-		return SubTask{Type: subTaskType, Attempt: attempt, StartedAt: at, Heard: firstOf(t.Heard, at)}, true
+		return SubTask{Type: subTaskType, Attempt: attempt, StartedAt: at, Heard: firstOf(t.Heard, at), DeadLetter: t.DeadLetter}, true
 	}
 	return t, attempt == t.Attempt && t.State == StateRunning
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/graph-gophers/graphql-go"
 
 	"github.com/factgate/factgate"
+	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
@@ -53,6 +54,10 @@ const (
 
 // Options of the handler.
 type Options struct {
+	// Commands carry out mutations; without them every mutation is refused.
+	Commands *commands.Commands
+	// HasBlob reports whether a blob is still stored; rescans ask it.
+	HasBlob func(ctx context.Context, key string) (bool, error)
 	// Timeout bounds a query; 0 means 15 s.
 	Timeout time.Duration
 	// Wait bounds how long a query waits for a position; 0 means 5 s.
@@ -80,7 +85,7 @@ func NewHandler(q *queries.Queries, waiter *projections.Waiter, o Options) (*Han
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait},
+	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait, commands: o.Commands, hasBlob: o.HasBlob},
 		graphql.UseStringDescriptions(),
 		graphql.MaxDepth(maxDepth),
 		graphql.MaxQueryLength(maxQueryBytes),
@@ -120,7 +125,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.o.Timeout)
 	defer cancel()
-	ledger := &ledger{}
+	ledger := &ledger{mayWrite: r.Method == http.MethodPost}
 	result := h.schema.Exec(withLedger(ctx, ledger), req.Query, req.OperationName, req.Variables)
 	out := response{Data: result.Data, Errors: h.show(ctx, result.Errors), Extensions: ledger.extensions()}
 	status := http.StatusOK

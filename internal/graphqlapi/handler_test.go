@@ -88,6 +88,7 @@ func (w *world) fill(n int) (last eventstore.Position, newest queries.TaskID) {
 
 const everything = `{
 	id phase status project version fileName size sha256 uploadedBy uploadedAt createdAt deadline convergedAt closedCause
+	rescanOf rescans cancelled { reason at }
 	observedTypes lastEventAt lateFacts revision counts { error warning note }
 	subTasks { type state attempt scanner { name version instance rulesDigest configDigest } startedAt endedAt result kind reason { en zh }
 		counts { error warning note } coverage { eligible seen degraded { path reason } } durationMs report parked retryWanted late }
@@ -96,7 +97,7 @@ const everything = `{
 	verdict { revision status rule { id when } because { en zh } ruleSet { name version digest } evidence observedTypes succeeded failed errored unfinished declined }
 	findings(first: 2) { nodes { type rule severity message { en zh } path line column endLine endColumn cell pointer suppressed } edges { cursor node { rule } } pageInfo { hasNextPage endCursor } }
 	errors: findings(severity: ERROR, type: "SQL") { nodes { rule } }
-	history { id type revision position recordedAt late data }
+	history { id type revision position recordedAt late actor data }
 }`
 
 func TestEverythingCanBeAsked(t *testing.T) {

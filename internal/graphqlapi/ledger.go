@@ -12,6 +12,8 @@ import (
 
 // ledger keeps what one request has cost and read.
 type ledger struct {
+	mayWrite bool // it came by POST: a link on a foreign page cannot do that
+
 	mu      sync.Mutex
 	entries int
 	readAt  queries.ReadAt

@@ -7,16 +7,19 @@ import (
 
 	"github.com/graph-gophers/graphql-go"
 
+	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
 
-// query resolves the fields of Query.
+// query resolves the fields of Query and Mutation.
 type query struct {
-	queries *queries.Queries
-	waiter  *projections.Waiter
-	wait    time.Duration
+	queries  *queries.Queries
+	waiter   *projections.Waiter
+	wait     time.Duration
+	commands *commands.Commands
+	hasBlob  func(context.Context, string) (bool, error)
 }
 
 type tasksArgs struct {
@@ -37,6 +40,7 @@ func (q *query) Tasks(ctx context.Context, args tasksArgs) (*taskConnection, err
 		ask.With.SubTasks = ask.With.SubTasks || with.SubTasks
 		ask.With.Declines = ask.With.Declines || with.Declines
 		ask.With.Silent = ask.With.Silent || with.Silent
+		ask.With.Rescans = ask.With.Rescans || with.Rescans
 	}
 	if err := ledgerOf(ctx).spend(max(0, ask.First)); err != nil {
 		return nil, err
@@ -113,6 +117,7 @@ func wanted(ctx context.Context, way string) queries.With {
 		SubTasks: graphql.HasSelectedField(ctx, way+"subTasks"),
 		Declines: graphql.HasSelectedField(ctx, way+"declined"),
 		Silent:   graphql.HasSelectedField(ctx, way+"silent"),
+		Rescans:  graphql.HasSelectedField(ctx, way+"rescans"),
 	}
 }
 

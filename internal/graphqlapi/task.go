@@ -221,6 +221,7 @@ func (r *factResolver) Revision() int32          { return small(r.f.Revision) }
 func (r *factResolver) Position() string         { return strconv.FormatUint(uint64(r.f.Position), 10) }
 func (r *factResolver) RecordedAt() graphql.Time { return *instant(&r.f.At) }
 func (r *factResolver) Late() bool               { return r.f.Late }
+func (r *factResolver) Actor() *string           { return given(r.f.Actor) }
 func (r *factResolver) Data() JSON               { return JSON(r.f.Data) }
 
 type verdictResolver struct{ v task.MainTaskConverged }
