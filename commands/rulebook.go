@@ -130,12 +130,12 @@ func (b *RuleBook) Version(ctx context.Context, name string, version int) (rules
 	return v, nil
 }
 
-// Set returns the rule sets of a name with all texts.
+// Set returns the versions of a name; texts may be left out, Version has them.
 func (b *RuleBook) Set(ctx context.Context, name string) (ruleset.State, error) {
 	if err := ruleset.CheckName(name); err != nil {
 		return ruleset.State{}, err
 	}
-	s, err := loadRuleSet(ctx, b.log, name)
+	s, err := b.set(ctx, name)
 	if err == nil {
 		_, err = s.Find(0)
 	}
