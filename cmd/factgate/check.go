@@ -79,6 +79,8 @@ type check struct {
 	json, verbose bool
 	zh            bool
 	out, progress io.Writer
+	// enough says what else than a verdict is waited for; nil is nothing else.
+	enough func(*taskView) bool
 }
 
 func (k *check) run(ctx context.Context) (err error) {
@@ -111,7 +113,12 @@ func (k *check) run(ctx context.Context) (err error) {
 		return err
 	}
 	show.created(k.pkg.fileName, receipt)
-	task, err := k.await(ctx, c, receipt.TaskID, &show)
+	return k.conclude(ctx, c, receipt.TaskID, &show)
+}
+
+// conclude waits for the verdict and prints it; the error is its exit code.
+func (k *check) conclude(ctx context.Context, c *client, id string, show *printer) error {
+	task, err := k.await(ctx, c, id, show)
 	if err != nil {
 		return err
 	}
@@ -180,7 +187,7 @@ func (k *check) await(ctx context.Context, c *client, id string, show *printer) 
 		}
 		if task != nil {
 			show.changes(task)
-			if task.Verdict != nil {
+			if task.Verdict != nil && (k.enough == nil || k.enough(task)) {
 				return task, nil
 			}
 			if task.Phase == "CANCELLED" {

@@ -152,7 +152,7 @@ func (c *client) query(ctx context.Context, text string, variables map[string]an
 		Data   json.RawMessage
 		Errors []struct {
 			Message    string
-			Extensions struct{ Code, Kind string }
+			Extensions struct{ Code, Kind, MessageZh string }
 		}
 	}
 	if err := c.do(req, &got); err != nil {
@@ -163,6 +163,9 @@ func (c *client) query(ctx context.Context, text string, variables map[string]an
 		status := http.StatusUnprocessableEntity
 		if e.Extensions.Kind == "UNAVAILABLE" || e.Extensions.Kind == "INTERNAL" {
 			status = http.StatusServiceUnavailable
+		}
+		if c.zh && e.Extensions.MessageZh != "" {
+			e.Message = e.Extensions.MessageZh
 		}
 		return &refusedError{status, e.Extensions.Code, e.Message}
 	}

@@ -80,6 +80,10 @@ func printFact(out *bufio.Writer, _ int, f factView) error {
 	if f.Late {
 		late = " (late)"
 	}
-	_, err := fmt.Fprintf(out, "%4d  %s  %s%s\n      %s\n", f.Revision, f.RecordedAt.Format("2006-01-02 15:04:05.000"), f.Type, late, f.Data)
+	by := ""
+	if f.Actor != nil {
+		by = "  by " + *f.Actor
+	}
+	_, err := fmt.Fprintf(out, "%4d  %s  %s%s%s\n      %s\n", f.Revision, f.RecordedAt.Format("2006-01-02 15:04:05.000"), f.Type, late, by, f.Data)
 	return err
 }

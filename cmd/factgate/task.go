@@ -127,13 +127,14 @@ type factView struct {
 	Position   string          `json:"position"`
 	RecordedAt time.Time       `json:"recordedAt"`
 	Late       bool            `json:"late"`
+	Actor      *string         `json:"actor"`
 	Data       json.RawMessage `json:"data"`
 }
 
 const historyPage = 200
 
 const historyQuery = `query History($id: ID!, $first: Int!, $after: Int) {
-  history(task: $id, first: $first, afterRevision: $after) { revision id type position recordedAt late data }
+  history(task: $id, first: $first, afterRevision: $after) { revision id type position recordedAt late actor data }
 }`
 
 // history asks for all facts of a task in revision order.
