@@ -21,7 +21,7 @@ type Log interface {
 	eventstore.Reader
 }
 
-// Commands appends facts to tasks. Its methods are the use cases:
+// Commands appends facts. Its methods are the use cases:
 //
 //	Upload        a package was stored: make a task of it
 //	OpenWindow    the coordinator opens the task's window
@@ -35,6 +35,10 @@ type Log interface {
 //	Rescan        … wants a package looked at once more, as a new task
 //	Replay        … deals with a dead letter: once more
 //	Discard       … or never again
+//
+//	PublishRuleSet    a text becomes a version of a rule set
+//	ActivateRuleSet   … and is put in service, for all or for one project
+//	ConfigureProject  a project's rule set and window lengths
 //
 // It is safe for concurrent use and holds no state.
 type Commands struct {
@@ -62,7 +66,7 @@ type Done struct {
 // Limits of one command.
 const (
 	maxConflicts = 50     // lost races in a row; each means that others made progress
-	maxFacts     = 50_000 // of one task's stream
+	maxFacts     = 50_000 // of one stream
 	// appendPatience is how long an append whose answer was lost is repeated.
 	appendPatience = 5 * time.Second
 )
@@ -75,23 +79,30 @@ func StreamOf(taskID string) eventstore.StreamID {
 // Load reads all facts of a task, in order; none if there is no such task. What
 // cannot be decoded is a task.Unreadable among them.
 func (c *Commands) Load(ctx context.Context, taskID string) ([]task.Recorded, error) {
-	if _, err := eventstore.ParseID(taskID); err != nil {
-		return nil, &domain.Error{Kind: domain.Invalid, Rule: "task.id", Msg: fmt.Sprintf("%.60q is not a task id; task ids are UUIDs", taskID)}
+	if _, err := parseTaskID(taskID); err != nil {
+		return nil, err
 	}
+	events, err := read(ctx, c.log, StreamOf(taskID))
+	if err != nil {
+		return nil, err
+	}
+	return factsOf(events), nil
+}
+
+func parseTaskID(taskID string) (eventstore.ID, error) {
+	id, err := eventstore.ParseID(taskID)
+	if err != nil {
+		return id, &domain.Error{Kind: domain.Invalid, Rule: "task.id", Msg: fmt.Sprintf("%.60q is not a task id; task ids are UUIDs", taskID)}
+	}
+	return id, nil
+}
+
+func factsOf(events []eventstore.Recorded) []task.Recorded {
 	var facts []task.Recorded
-	for r, err := range c.log.ReadStream(ctx, StreamOf(taskID), 0) {
-		if eventstore.IsNotFound(err) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, storeError("read task "+taskID, err)
-		}
-		if len(facts) == maxFacts {
-			return nil, &domain.Error{Kind: domain.Internal, Rule: "task.too_long", Msg: fmt.Sprintf("task %s has more than %d facts", taskID, maxFacts)}
-		}
+	for _, r := range events {
 		facts = append(facts, recorded(r, task.Read(r.Type, r.Data)))
 	}
-	return facts, nil
+	return facts
 }
 
 // Decoded turns a stored event of a task's stream into its fact.
@@ -108,45 +119,92 @@ func recorded(r eventstore.Recorded, f task.Fact) task.Recorded {
 	return task.Recorded{ID: r.ID.String(), Revision: r.Revision, Position: uint64(r.Position), At: r.At, Fact: f}
 }
 
-// execute loads, lets decide say what follows, and appends it.
+// execute loads a task, lets decide say what follows, and appends it.
 func (c *Commands) execute(ctx context.Context, taskID string, by Origin, decide func(task.State, []task.Recorded) ([]task.Fact, error)) (Done, error) {
+	id, err := parseTaskID(taskID)
+	if err != nil {
+		return Done{}, err
+	}
+	var done Done
+	changed, err := c.change(ctx, StreamOf(taskID), func(events []eventstore.Recorded) (_ []eventstore.Event, err error) {
+		facts := factsOf(events)
+		done = Done{State: task.Fold(facts)}
+		if done.Facts, err = decide(done.State, facts); err != nil {
+			return nil, err
+		}
+		return encode(id, taskID, by, done.Facts)
+	})
+	done.Position = changed.position
+	if err != nil {
+		done.Facts = nil
+		return done, err
+	}
+	for i, f := range done.Facts {
+		done.State = task.Evolve(done.State, task.Recorded{ID: changed.events[i].ID.String(), Revision: changed.first + uint64(i), Fact: f})
+	}
+	return done, nil
+}
+
+// changed is what change made of a stream.
+type changed struct {
+	events   []eventstore.Event // appended
+	first    uint64             // revision of the first of them
+	position eventstore.Position
+}
+
+// change is how every fact comes into the log: it loads a stream, lets decide say
+// which events follow, and appends them if nobody was faster; else it loads and
+// decides again. The position is that of the stream's last event.
+func (c *Commands) change(ctx context.Context, stream eventstore.StreamID, decide func([]eventstore.Recorded) ([]eventstore.Event, error)) (changed, error) {
 	for range maxConflicts {
-		facts, err := c.Load(ctx, taskID)
+		past, err := read(ctx, c.log, stream)
 		if err != nil {
-			return Done{}, err
+			return changed{}, err
 		}
-		done := Done{State: task.Fold(facts)}
+		var done changed
 		expected := eventstore.NoStream()
-		if n := len(facts); n > 0 {
-			expected, done.Position = eventstore.At(facts[n-1].Revision), eventstore.Position(facts[n-1].Position)
+		if n := len(past); n > 0 {
+			last := past[n-1]
+			expected, done.first, done.position = eventstore.At(last.Revision), last.Revision+1, last.Position
 		}
-		if done.Facts, err = decide(done.State, facts); err != nil || len(done.Facts) == 0 {
+		if done.events, err = decide(past); err != nil || len(done.events) == 0 {
 			return done, err
 		}
-		events, err := encode(taskID, by, done.Facts)
-		if err != nil {
-			return Done{}, err
-		}
-		at, err := c.append(ctx, StreamOf(taskID), expected, events)
+		at, err := c.append(ctx, stream, expected, done.events)
 		var conflict *eventstore.ConflictError
 		switch {
 		case errors.As(err, &conflict):
 			if err := pause(ctx); err != nil {
-				return Done{}, storeError("append to task "+taskID, err)
+				return changed{}, storeError("append to "+stream.String(), err)
 			}
 			continue
 		case err != nil:
-			return Done{}, storeError("append to task "+taskID, err)
+			return changed{}, storeError("append to "+stream.String(), err)
 		}
-		done.Position = at.Position
-		for i, f := range done.Facts {
-			done.State = task.Evolve(done.State, task.Recorded{
-				ID: events[i].ID.String(), Revision: at.Revision - uint64(len(events)-1-i), Fact: f,
-			})
-		}
+		done.first, done.position = at.Revision+1-uint64(len(done.events)), at.Position
 		return done, nil
 	}
-	return Done{}, &domain.Error{Kind: domain.Conflict, Rule: "task.busy", Msg: "too many others write to task " + taskID + "; try again"}
+	return changed{}, &domain.Error{Kind: domain.Conflict, Rule: stream.Category + ".busy",
+		Msg:   "too many others write to " + stream.String() + "; try again",
+		MsgZH: "同时写入 " + stream.String() + " 的请求过多，请重试"}
+}
+
+// read loads a whole stream, in order; nothing if there is none.
+func read(ctx context.Context, log eventstore.Reader, stream eventstore.StreamID) ([]eventstore.Recorded, error) {
+	var events []eventstore.Recorded
+	for r, err := range log.ReadStream(ctx, stream, 0) {
+		if eventstore.IsNotFound(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, storeError("read "+stream.String(), err)
+		}
+		if len(events) == maxFacts {
+			return nil, &domain.Error{Kind: domain.Internal, Rule: stream.Category + ".too_long", Msg: fmt.Sprintf("%s has more than %d facts", stream, maxFacts)}
+		}
+		events = append(events, r)
+	}
+	return events, nil
 }
 
 // append repeats an append whose answer was lost, with the same ids.
@@ -174,11 +232,7 @@ func pause(ctx context.Context) error {
 }
 
 // encode writes all facts before any is appended.
-func encode(taskID string, by Origin, facts []task.Fact) ([]eventstore.Event, error) {
-	id, err := eventstore.ParseID(taskID)
-	if err != nil {
-		return nil, err
-	}
+func encode(id eventstore.ID, taskID string, by Origin, facts []task.Fact) ([]eventstore.Event, error) {
 	metadata, err := json.Marshal(map[string]string{
 		"$correlationId": taskID, "$causationId": by.Causation, "actor": by.Actor,
 	})

@@ -13,14 +13,17 @@ func (c *Commands) OpenWindow(ctx context.Context, taskID string, by Origin, ope
 	return c.execute(ctx, taskID, by, decision(open))
 }
 
-// Converge judges the task's facts at time now and, if the window is over, closes
-// it with its verdict. The outcome is what the rules found on the facts as they
-// were when this returned: Open with the time to come back, or Closed, or
-// NoWindow for a task without one. A task that has its verdict stays as it is.
-func (c *Commands) Converge(ctx context.Context, taskID string, by Origin, rs *rules.RuleSet, now time.Time) (rules.Outcome, Done, error) {
+// Converge judges the task's facts at time now by the rule set that the task was
+// opened under and, if the window is over, closes it with its verdict. The outcome
+// is what the rules found on the facts as they were when this returned: Open with
+// the time to come back, or Closed, or NoWindow for a task without one. A task
+// that has its verdict stays as it is.
+func (c *Commands) Converge(ctx context.Context, taskID string, by Origin, book *RuleBook, now time.Time) (rules.Outcome, Done, error) {
 	var outcome rules.Outcome
-	done, err := c.execute(ctx, taskID, by, func(s task.State, facts []task.Recorded) ([]task.Fact, error) {
-		outcome = rules.Evaluate(rs, facts, now)
+	done, err := c.execute(ctx, taskID, by, func(s task.State, facts []task.Recorded) (_ []task.Fact, err error) {
+		if outcome, err = book.Evaluate(ctx, facts, now); err != nil {
+			return nil, err
+		}
 		closed, ok := outcome.(rules.Closed)
 		if !ok || s.Verdict != nil {
 			return nil, nil

@@ -101,7 +101,7 @@ func (c *Coordinator) closeDue(ctx context.Context) (judged int, err error) {
 // before the row goes; a crash between the two judges again, and appends nothing.
 func (c *Coordinator) judge(ctx context.Context, tx pgx.Tx, taskID string) error {
 	now := time.Now().UTC()
-	outcome, done, err := c.commands.Converge(ctx, taskID, commands.Origin{Actor: "coordinator"}, c.rules, now)
+	outcome, done, err := c.commands.Converge(ctx, taskID, commands.Origin{Actor: "coordinator"}, c.book, now)
 	if err != nil {
 		if domain.KindOf(err) == domain.Internal && !errors.Is(err, context.Canceled) {
 			// One task that cannot be judged must not hold up the others.

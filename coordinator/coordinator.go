@@ -13,16 +13,14 @@ import (
 
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain"
-	"github.com/factgate/factgate/domain/rules"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 )
 
 // Options of a coordinator.
 type Options struct {
-	RuleSet *rules.RuleSet // rules.Default() if nil
-	// Window and Quiet replace the rule set's for tasks opened from now on; 0
-	// means the rule set's own. A negative Quiet means none at all.
+	// Window and Quiet replace what the project and its rule set say, for tasks
+	// opened from now on; 0 replaces nothing. A negative Quiet means none at all.
 	Window time.Duration
 	Quiet  time.Duration
 	Logger *slog.Logger
@@ -33,7 +31,7 @@ type Coordinator struct {
 	log      eventstore.Log
 	db       *pgxpool.Pool
 	commands *commands.Commands
-	rules    *rules.RuleSet
+	book     *commands.RuleBook
 	window   time.Duration
 	quiet    time.Duration
 	logger   *slog.Logger
@@ -42,18 +40,10 @@ type Coordinator struct {
 
 // New returns a coordinator; Run starts it. The pool stays the caller's.
 func New(log eventstore.Log, db *pgxpool.Pool, o Options) *Coordinator {
-	c := &Coordinator{log: log, db: db, commands: commands.New(log), rules: o.RuleSet, logger: o.Logger, wake: make(chan struct{}, 1)}
-	if c.rules == nil {
-		c.rules = rules.Default()
+	return &Coordinator{
+		log: log, db: db, commands: commands.New(log), book: commands.NewRuleBook(log),
+		window: o.Window, quiet: o.Quiet, logger: o.Logger, wake: make(chan struct{}, 1),
 	}
-	c.window, c.quiet = c.rules.Window(), c.rules.Quiet()
-	if o.Window > 0 {
-		c.window = o.Window
-	}
-	if o.Quiet != 0 {
-		c.quiet = max(0, o.Quiet)
-	}
-	return c
 }
 
 // Run works until ctx ends. Whatever is away is retried with backoff, each loop
@@ -106,9 +96,7 @@ func (c *Coordinator) open(ctx context.Context, consumer eventstore.Consumer, d 
 	if d.Event.Stream.Category != task.Category {
 		return consumer.Park(d, "a ZipUploaded outside of a task's stream")
 	}
-	_, err := c.commands.OpenWindow(ctx, d.Event.Stream.Key,
-		commands.Origin{Actor: "coordinator", Causation: d.Event.ID.String()},
-		task.Open{Now: time.Now().UTC(), Window: c.window, Quiet: c.quiet, RuleSet: c.rules.Ref()})
+	err := c.openWindow(ctx, d.Event)
 	switch domain.KindOf(err) {
 	case domain.Unavailable, domain.Conflict:
 		return err // the consumer is left and joined again: nothing was acknowledged
@@ -128,6 +116,29 @@ func (c *Coordinator) open(ctx context.Context, consumer eventstore.Consumer, d 
 		return err
 	}
 	return consumer.Ack(d)
+}
+
+// openWindow opens the window of an uploaded task under the terms of its project.
+func (c *Coordinator) openWindow(ctx context.Context, upload eventstore.Recorded) error {
+	zip, _ := task.Read(upload.Type, upload.Data).(task.ZipUploaded) // one that nobody can read is of no project
+	terms, err := c.book.Active(ctx, zip.Project)
+	if err != nil {
+		return err
+	}
+	if terms.Problem != nil {
+		c.logger.Error("the rule set in service cannot be used; the task will end FAILED",
+			"task", upload.Stream.Key, "project", zip.Project, "ruleSet", terms.RuleSet.Name, "version", terms.RuleSet.Version, "error", terms.Problem)
+	}
+	if c.window > 0 {
+		terms.Window = c.window
+	}
+	if c.quiet != 0 {
+		terms.Quiet = max(0, c.quiet)
+	}
+	_, err = c.commands.OpenWindow(ctx, upload.Stream.Key,
+		commands.Origin{Actor: "coordinator", Causation: upload.ID.String()},
+		task.Open{Now: time.Now().UTC(), Window: terms.Window, Quiet: terms.Quiet, Minimum: terms.Minimum, RuleSet: terms.RuleSet})
+	return err
 }
 
 func wait(ctx context.Context, d time.Duration) error {

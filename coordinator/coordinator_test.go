@@ -88,7 +88,7 @@ func TestAnUploadGetsAWindowAndAVerdict(t *testing.T) {
 func TestAWindowWaitsForWhatHasStarted(t *testing.T) {
 	b := newBench(t)
 	id := b.upload(1)
-	_, err := b.commands.OpenWindow(t.Context(), id, commands.Origin{}, task.Open{Now: time.Now(), Window: time.Hour, Quiet: time.Second})
+	_, err := b.commands.OpenWindow(t.Context(), id, commands.Origin{}, task.Open{Now: time.Now(), Window: time.Hour, Quiet: time.Second, RuleSet: rules.Default().Ref()})
 	require.NoError(t, err)
 	attempt, err := b.commands.Start(t.Context(), id, commands.Origin{}, task.Start{Type: "MADE_UP", Scanner: task.Scanner{Instance: "i"}})
 	require.NoError(t, err)
@@ -109,7 +109,7 @@ func TestAWindowWaitsForWhatHasStarted(t *testing.T) {
 func TestADeadlineEndsATaskThatNobodyFinishes(t *testing.T) {
 	b := newBench(t)
 	id := b.upload(1)
-	_, err := b.commands.OpenWindow(t.Context(), id, commands.Origin{}, task.Open{Now: time.Now(), Window: 2 * time.Second, Quiet: time.Second})
+	_, err := b.commands.OpenWindow(t.Context(), id, commands.Origin{}, task.Open{Now: time.Now(), Window: 2 * time.Second, Quiet: time.Second, RuleSet: rules.Default().Ref()})
 	require.NoError(t, err)
 	b.run(brief)
 	_, err = b.commands.Start(t.Context(), id, commands.Origin{}, task.Start{Type: "SQL", Scanner: task.Scanner{Instance: "i"}})

@@ -144,7 +144,7 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 	}
 
 	graphql, err := graphqlapi.NewHandler(queries.New(db, log), projections.NewWaiter(db), graphqlapi.Options{
-		Commands: commands.New(log), HasBlob: blobReader{blobs}.has, Logger: c.logger,
+		Commands: commands.New(log), RuleBook: commands.NewRuleBook(log), HasBlob: blobReader{blobs}.has, Logger: c.logger,
 	})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	gqlerrors "github.com/graph-gophers/graphql-go/errors"
 
 	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/rules"
 )
 
 // shown is an error as clients see it.
@@ -24,6 +25,10 @@ type extensions struct {
 	Code      string `json:"code"` // stable: the rule of the domain's error
 	Kind      string `json:"kind"`
 	MessageZH string `json:"messageZh,omitempty"`
+	// Where a rule set's text is wrong; see rules.SourceError.
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	RuleID string `json:"ruleId,omitempty"`
 }
 
 const internal = "internal error"
@@ -38,6 +43,10 @@ func (h *Handler) show(ctx context.Context, list []*gqlerrors.QueryError) []show
 		case errors.As(cause, &known) && known.Kind != domain.Internal:
 			s.Message = known.Msg
 			s.Extensions = &extensions{Code: known.Rule, Kind: string(known.Kind), MessageZH: known.MsgZH}
+			var source *rules.SourceError
+			if errors.As(cause, &source) {
+				s.Extensions.Line, s.Extensions.Column, s.Extensions.RuleID = source.Line, source.Column, source.RuleID
+			}
 			if known.Kind == domain.Unavailable {
 				h.o.Logger.WarnContext(ctx, "GraphQL query failed", "path", fmt.Sprint(e.Path), "err", cause)
 			}

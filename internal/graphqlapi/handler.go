@@ -56,6 +56,8 @@ const (
 type Options struct {
 	// Commands carry out mutations; without them every mutation is refused.
 	Commands *commands.Commands
+	// RuleBook answers for rule sets; without it such questions are refused.
+	RuleBook *commands.RuleBook
 	// HasBlob reports whether a blob is still stored; rescans ask it.
 	HasBlob func(ctx context.Context, key string) (bool, error)
 	// Timeout bounds a query; 0 means 15 s.
@@ -85,7 +87,7 @@ func NewHandler(q *queries.Queries, waiter *projections.Waiter, o Options) (*Han
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait, commands: o.Commands, hasBlob: o.HasBlob},
+	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait, commands: o.Commands, book: o.RuleBook, hasBlob: o.HasBlob},
 		graphql.UseStringDescriptions(),
 		graphql.MaxDepth(maxDepth),
 		graphql.MaxQueryLength(maxQueryBytes),

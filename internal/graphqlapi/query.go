@@ -19,6 +19,7 @@ type query struct {
 	waiter   *projections.Waiter
 	wait     time.Duration
 	commands *commands.Commands
+	book     *commands.RuleBook
 	hasBlob  func(context.Context, string) (bool, error)
 }
 

@@ -1,0 +1,228 @@
+// Package project is what a project has settled for the tasks that it opens from
+// now on: by which rule set they are judged, and how long their windows are. It
+// is kept as facts in stream project-{project}; what holds for every project that
+// says nothing of its own stands in project-*.
+//
+//	project's own  ──▶  all projects' (*)  ──▶  the rule set's own, of set default
+//
+// Each setting is looked up on its own in this order. Start at Decide.
+package project
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/ruleset"
+	"github.com/factgate/factgate/domain/task"
+)
+
+// Category of a project's stream, project-{project}; All is the key of the stream
+// for every project that says nothing of its own.
+const (
+	Category = "project"
+	All      = "*"
+)
+
+// MaxNameLength bounds a project's name, in bytes, as uploads do.
+const MaxNameLength = 256
+
+// MaxWindow bounds what a window may be set to: a verdict that comes after a month
+// is none.
+const MaxWindow = 31 * 24 * time.Hour
+
+// Fact is something that happened to a project.
+//
+//sumtype:decl
+type Fact interface {
+	// Key tells the fact apart from others that could stand at its revision.
+	Key() string
+	fact()
+}
+
+// ProjectConfigured: the project's settings are these from now on, all of them.
+type ProjectConfigured struct {
+	Project string `json:"project"`
+	Settings
+	By string `json:"by,omitempty"`
+}
+
+// Unreadable stands for an event that this version cannot decode; the settings
+// before it stay.
+type Unreadable struct {
+	Type string
+	Err  error
+}
+
+func (ProjectConfigured) fact() {}
+func (Unreadable) fact()        {}
+
+// Key implements Fact.
+func (f ProjectConfigured) Key() string {
+	key := "ProjectConfigured/" + f.RuleSet
+	for _, d := range []*task.Duration{f.Window, f.Quiet, f.Minimum} {
+		key += "/"
+		if d != nil {
+			key += d.String()
+		}
+	}
+	return key
+}
+
+// Key implements Fact.
+func (f Unreadable) Key() string { return "Unreadable/" + f.Type }
+
+// Settings of a project. What is not given is looked up further on.
+type Settings struct {
+	RuleSet string         `json:"ruleSet,omitempty"` // a name; its version in service is the rule set's business
+	Window  *task.Duration `json:"window,omitempty"`
+	Quiet   *task.Duration `json:"quiet,omitempty"`
+	Minimum *task.Duration `json:"minimum,omitempty"` // no window closes before
+}
+
+// Over returns the settings with those of others where none are given.
+func (s Settings) Over(others Settings) Settings {
+	if s.RuleSet == "" {
+		s.RuleSet = others.RuleSet
+	}
+	s.Window, s.Quiet, s.Minimum = first(s.Window, others.Window), first(s.Quiet, others.Quiet), first(s.Minimum, others.Minimum)
+	return s
+}
+
+func first(a, b *task.Duration) *task.Duration {
+	if a == nil {
+		return b
+	}
+	return a
+}
+
+// State is what the facts of one project's stream add up to.
+type State struct {
+	Project string
+	Settings
+	Facts uint64 // the next fact has this revision
+}
+
+// Recorded is a fact as the log holds it.
+type Recorded struct {
+	Revision uint64
+	Fact     Fact
+}
+
+// Evolve returns the state after one more fact. It never refuses.
+func Evolve(s State, r Recorded) State {
+	if r.Revision < s.Facts {
+		return s
+	}
+	s.Facts = r.Revision + 1
+	if f, ok := r.Fact.(ProjectConfigured); ok {
+		s.Settings = f.Settings
+	}
+	return s
+}
+
+// Fold evolves the state of a project through all its facts.
+func Fold(project string, facts []Recorded) State {
+	s := State{Project: project}
+	for _, r := range facts {
+		s = Evolve(s, r)
+	}
+	return s
+}
+
+// Configure changes settings. What is nil stays as it is; an empty RuleSet is
+// taken away.
+type Configure struct {
+	RuleSet                *string
+	Window, Quiet, Minimum *Change
+	By                     string
+}
+
+// Change of one length of time.
+type Change struct {
+	Clear bool // take the setting away
+	To    time.Duration
+}
+
+// Decide answers as task.Decide does: facts, silence or a *domain.Error.
+func Decide(s State, c Configure) ([]Fact, error) {
+	if err := CheckName(s.Project); err != nil {
+		return nil, err
+	}
+	next := s.Settings
+	if c.RuleSet != nil {
+		if *c.RuleSet != "" {
+			if err := ruleset.CheckName(*c.RuleSet); err != nil {
+				return nil, err
+			}
+		}
+		next.RuleSet = *c.RuleSet
+	}
+	for _, one := range []struct {
+		name   string
+		change *Change
+		at     **task.Duration
+		least  time.Duration
+	}{
+		{"window", c.Window, &next.Window, 1},
+		{"quiet", c.Quiet, &next.Quiet, 0},
+		{"minimum", c.Minimum, &next.Minimum, 0},
+	} {
+		switch {
+		case one.change == nil:
+		case one.change.Clear:
+			*one.at = nil
+		case one.change.To < one.least || one.change.To > MaxWindow:
+			return nil, &domain.Error{Kind: domain.Invalid, Rule: "project." + one.name,
+				Msg:   fmt.Sprintf("%s cannot be %s; give a time such as 10m, at most %s", one.name, one.change.To, MaxWindow),
+				MsgZH: fmt.Sprintf("%s 不能为 %s；请给出如 10m 的时长，最长 %s", one.name, one.change.To, MaxWindow)}
+		default:
+			d := task.Duration(one.change.To)
+			*one.at = &d
+		}
+	}
+	if next.equal(s.Settings) {
+		return nil, nil
+	}
+	return []Fact{ProjectConfigured{Project: s.Project, Settings: next, By: c.By}}, nil
+}
+
+func (s Settings) equal(o Settings) bool {
+	same := func(a, b *task.Duration) bool { return a == b || a != nil && b != nil && *a == *b }
+	return s.RuleSet == o.RuleSet && same(s.Window, o.Window) && same(s.Quiet, o.Quiet) && same(s.Minimum, o.Minimum)
+}
+
+// CheckName refuses what may not name a project.
+func CheckName(name string) error {
+	if name == "" || len(name) > MaxNameLength || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return &domain.Error{Kind: domain.Invalid, Rule: "project.name",
+			Msg:   fmt.Sprintf("%.80q is not a project's name; use 1 to %d bytes of text, or %s for all projects", name, MaxNameLength, All),
+			MsgZH: fmt.Sprintf("%.80q 不是合法的项目名称；请使用 1 到 %d 字节的文本，或用 %s 表示所有项目", name, MaxNameLength, All)}
+	}
+	return nil
+}
+
+// Read reads a stored fact; what it cannot decode comes as an Unreadable.
+func Read(typeName string, data []byte) Fact {
+	if typeName != "ProjectConfigured" {
+		return Unreadable{typeName, fmt.Errorf("fact type %q is not known to this version of Factgate", typeName)}
+	}
+	var f ProjectConfigured
+	if err := json.Unmarshal(data, &f); err != nil {
+		return Unreadable{typeName, err}
+	}
+	return f
+}
+
+// Encode writes a fact as it is stored.
+func Encode(f Fact) (typeName string, data []byte, err error) {
+	if u, ok := f.(Unreadable); ok {
+		return "", nil, fmt.Errorf("encode %s: an unreadable fact is not ours to write: %w", u.Type, u.Err)
+	}
+	data, err = json.Marshal(f)
+	return "ProjectConfigured", data, err
+}
