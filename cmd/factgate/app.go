@@ -143,13 +143,14 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		})
 	}
 
-	graphql, err := graphqlapi.NewHandler(queries.New(db, log), projections.NewWaiter(db), graphqlapi.Options{Logger: c.logger})
+	questions := queries.New(db, log)
+	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{Logger: c.logger})
 	if err != nil {
 		return nil, err
 	}
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{
-			Commands: commands.New(log), Blobs: blobs, GraphQL: graphql, Console: console.Handler(),
+			Commands: commands.New(log), Blobs: blobs, Queries: questions, Tool: tool(), GraphQL: graphql, Console: console.Handler(),
 			Ready: log.Ping, Logger: c.logger,
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
