@@ -239,7 +239,7 @@ func TestARuleSetThatCannotAlwaysAnswerIsRefused(t *testing.T) {
 		head + "  - {id: a, when: 'true', status: FAILED, because: {en: '{{'}}\n" + last,
 		head + last + "extra: 1\n", head + last + "---\nname: y\n",
 		strings.Replace(head, "1m", "0s", 1) + last, strings.Replace(head, "1s", "-1s", 1) + last,
-		"late: revise\n" + head + last, head + last + strings.Repeat("#", 70<<10),
+		"late: sometimes\n" + head + last, head + last + strings.Repeat("#", 70<<10),
 		head + "  - {id: a, when: '" + strings.Repeat("1 + ", 600) + "1 == 2', status: FAILED}\n" + last,
 	} {
 		_, err := rules.Parse([]byte(text), 1)

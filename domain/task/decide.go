@@ -44,7 +44,10 @@ type Open struct {
 	Now     time.Time
 	Window  time.Duration // its length at most
 	Quiet   time.Duration
+	Minimum time.Duration // how long it is open at least
 	RuleSet RuleSetRef
+	// Known are the types that have a scanner online; nil if nobody can tell.
+	Known []string
 }
 
 func (c Open) decide(s State) ([]Fact, error) {
@@ -54,15 +57,16 @@ func (c Open) decide(s State) ([]Fact, error) {
 	if s.Created != nil || s.Cancelled != nil {
 		return nil, nil
 	}
-	if c.Window <= 0 || c.Quiet < 0 {
+	if c.Window <= 0 || c.Quiet < 0 || c.Minimum < 0 {
 		return nil, &domain.Error{Kind: domain.Invalid, Rule: "window.invalid",
-			Msg: fmt.Sprintf("a window of %s with a quiet time of %s cannot be opened; give a positive window", c.Window, c.Quiet)}
+			Msg: fmt.Sprintf("a window of %s with a quiet time of %s and a minimum of %s cannot be opened; give a positive window", c.Window, c.Quiet, c.Minimum)}
 	}
 	return []Fact{MainTaskCreated{
 		TaskID:  s.TaskID,
 		Context: Context{FilePath: s.Uploaded.FilePath, UploadTime: s.Uploaded.UploadTime},
-		Window:  Window{OpensAt: c.Now, Deadline: c.Now.Add(c.Window), Quiet: Duration(c.Quiet)},
+		Window:  Window{OpensAt: c.Now, Deadline: c.Now.Add(c.Window), Quiet: Duration(c.Quiet), Minimum: Duration(c.Minimum)},
 		RuleSet: c.RuleSet,
+		Known:   c.Known,
 	}}, nil
 }
 

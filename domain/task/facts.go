@@ -41,6 +41,10 @@ type MainTaskCreated struct {
 	Context Context    `json:"context"`
 	Window  Window     `json:"window"`
 	RuleSet RuleSetRef `json:"ruleSet"`
+	// Known are the sub-task types that had a scanner online when the window
+	// opened, sorted: of these, who neither takes part nor declines is silent. Nil
+	// means that nobody wrote it down; empty, that there was none.
+	Known []string `json:"known,omitzero"`
 }
 
 // Context is what a scanner needs to find the package.
@@ -56,6 +60,8 @@ type Window struct {
 	OpensAt  time.Time `json:"opensAt"`
 	Deadline time.Time `json:"deadline"`
 	Quiet    Duration  `json:"quiet"`
+	// Minimum is how long the window is open at least, unless Length is shorter.
+	Minimum Duration `json:"minimum,omitempty"`
 }
 
 // Length is how long the window is open at most.
@@ -211,7 +217,8 @@ type MainTaskConverged struct {
 
 // Verdict is what a rule set says of the facts. The lists hold sub-task types,
 // sorted; a type stands in Observed and in one of Succeeded, Failed, Errored and
-// Unfinished, or else in Declined.
+// Unfinished, or else in Declined. A type that is advisory to the rule set and
+// takes part stands in Advisory instead.
 type Verdict struct {
 	Status     Status      `json:"status"`
 	Rule       Rule        `json:"rule"`
@@ -224,6 +231,24 @@ type Verdict struct {
 	Unfinished []string    `json:"unfinished"` // started, not ended when the window closed
 	Declined   []string    `json:"declined"`
 	Evidence   []string    `json:"evidence"` // ids of the facts that were judged, in order
+
+	// What follows is there only if the rule set speaks of it.
+
+	CoveredNothing []string `json:"coveredNothing,omitempty"` // read nothing of what they should have read
+	Degraded       []string `json:"degraded,omitempty"`       // did not understand everything that they read
+	Silent         []string `json:"silent,omitempty"`         // known when the window opened, and never heard
+	Missing        []string `json:"missing,omitempty"`        // required, and without a result
+	// MissingOpen is the same for types whose absence is shown and does not count.
+	MissingOpen []string  `json:"missingOpen,omitempty"`
+	Advisory    *Advisory `json:"advisory,omitempty"`
+}
+
+// Advisory are the types that take part and do not count, by outcome, sorted.
+type Advisory struct {
+	Succeeded  []string `json:"succeeded,omitempty"`
+	Failed     []string `json:"failed,omitempty"`
+	Errored    []string `json:"errored,omitempty"`
+	Unfinished []string `json:"unfinished,omitempty"`
 }
 
 // Rule is the first rule that held.

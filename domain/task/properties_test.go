@@ -166,6 +166,40 @@ func TestStoredFactsStayReadable(t *testing.T) {
 	}
 }
 
+// What was added to a fact later has a file of its own; the first ones stay as
+// they are and read with the new fields empty.
+func TestStoredFactsWithLaterFieldsStayReadable(t *testing.T) {
+	opened, converged := created, full().(task.MainTaskConverged)
+	opened.Window.Minimum, opened.Known = task.Duration(5*time.Second), []string{"API", "SQL"}
+	alone := created
+	alone.Known = []string{}
+	for name, fact := range map[string]task.Fact{"MainTaskCreated.v2": opened, "MainTaskCreated.v2.nobody": alone, "MainTaskConverged.v2": converged} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join("testdata", "facts", name+".json")
+			stored, data, err := task.Encode(fact)
+			require.NoError(t, err)
+			if _, err := os.Stat(file); os.IsNotExist(err) && *update {
+				require.NoError(t, os.WriteFile(file, append(data, '\n'), 0o644))
+			}
+			golden, err := os.ReadFile(file)
+			require.NoError(t, err)
+			back, err := task.Decode(stored, golden)
+			require.NoError(t, err)
+			require.Equal(t, fact, back)
+			require.JSONEq(t, string(golden), string(data))
+		})
+	}
+}
+
+// full is a verdict with everything in it.
+func full() task.Fact {
+	return task.MainTaskConverged{TaskID: id, Revision: 2, Verdict: task.Verdict{
+		Status: task.Failed, Rule: task.Rule{ID: "missing", When: "missing > 0"}, Because: report.Text{En: "no API", Zh: "缺少 API"}, RuleSet: ruleSet,
+		Observed: []string{"SQL"}, Succeeded: []string{"SQL"}, Failed: []string{}, Errored: []string{}, Unfinished: []string{}, Declined: []string{"API"},
+		Evidence: []string{"e1"}, CoveredNothing: []string{"A"}, Degraded: []string{"SQL"}, Silent: []string{"B"}, Missing: []string{"API"}, MissingOpen: []string{"C"},
+		Advisory: &task.Advisory{Succeeded: []string{"D"}, Failed: []string{"E"}, Errored: []string{"F"}, Unfinished: []string{"G"}}}, Supersedes: "e0"}
+}
+
 func TestUnknownFactsAreNeverSkippedInSilence(t *testing.T) {
 	_, err := task.Decode("SubTaskPaused", []byte(`{}`))
 	var unknown *task.UnknownTypeError
