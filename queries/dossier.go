@@ -40,8 +40,8 @@ func (q *Queries) Dossier(ctx context.Context, id TaskID, header dossier.Header,
 // ruleSetText finds the source of a version of a rule set: among those that are
 // compiled in, or in the rule set's own stream. nil means that nobody has it.
 func (q *Queries) ruleSetText(ctx context.Context, ref task.RuleSetRef) ([]byte, error) {
-	if ref.Digest == rules.Default().Ref().Digest {
-		return rules.DefaultText(), nil
+	if rs, ok := rules.BuiltIn(ref.Name); ok && rs.Ref() == ref {
+		return rs.Source(), nil
 	}
 	if ref.Name == "" {
 		return nil, nil

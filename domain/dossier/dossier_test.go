@@ -68,7 +68,7 @@ func write(t testing.TB, facts []dossier.Fact) []byte {
 	for _, f := range facts {
 		require.NoError(t, w.Fact(f))
 	}
-	require.NoError(t, w.Close(func(task.RuleSetRef) ([]byte, error) { return rules.DefaultText(), nil }))
+	require.NoError(t, w.Close(func(task.RuleSetRef) ([]byte, error) { return rules.Default().Source(), nil }))
 	return b.Bytes()
 }
 
@@ -228,9 +228,59 @@ func TestAnotherRuleSetIsNotTaken(t *testing.T) {
 	for _, f := range history(t) {
 		require.NoError(t, w.Fact(f))
 	}
-	softer := bytes.Replace(rules.DefaultText(), []byte("PARTIAL_SUCCESS"), []byte("SUCCESS"), 1)
+	softer := bytes.Replace(rules.Default().Source(), []byte("PARTIAL_SUCCESS"), []byte("SUCCESS"), 1)
 	require.NoError(t, w.Close(func(task.RuleSetRef) ([]byte, error) { return softer, nil }))
 	require.Contains(t, verify(t, b.Bytes()).Altered.Why.En, "digest")
+}
+
+// A revised verdict is recomputed too, and both stand in the report.
+func TestARevisedVerdictIsRecomputed(t *testing.T) {
+	text := bytes.Replace(rules.Default().Source(), []byte("late: record"), []byte("late: revise"), 1)
+	rs, err := rules.Parse(text, 2)
+	require.NoError(t, err)
+	facts := history(t)
+	var recorded []task.Recorded
+	tell := func(i int, f task.Fact) {
+		name, data, err := task.Encode(f)
+		require.NoError(t, err)
+		if i == len(facts) {
+			last := facts[i-1]
+			facts = append(facts, dossier.Fact{ID: fmt.Sprintf("e%d", i), Revision: uint64(i), Position: last.Position + 1, At: last.At.Add(time.Second)})
+		}
+		facts[i].Type, facts[i].Data = name, data
+		recorded = append(recorded, task.Recorded{ID: facts[i].ID, Revision: uint64(i), Position: facts[i].Position, At: facts[i].At, Fact: f})
+	}
+	for i, f := range facts[:6] {
+		fact := task.Read(f.Type, f.Data)
+		if created, ok := fact.(task.MainTaskCreated); ok {
+			created.RuleSet = rs.Ref()
+			fact = created
+		}
+		tell(i, fact)
+	}
+	first := rules.Evaluate(rs, recorded, t0.Add(time.Hour)).(rules.Closed)
+	tell(6, task.WindowClosed{TaskID: id, Cause: first.Cause, ClosedAt: first.At})
+	tell(7, task.MainTaskConverged{TaskID: id, Revision: 1, Verdict: first.Verdict})
+	tell(8, task.SubTaskStarted{TaskID: id, Type: "LATE", Attempt: 1})
+	tell(9, task.SubTaskFailed{TaskID: id, Type: "LATE", Attempt: 1, Kind: task.Check})
+	second := rules.Revise(rs, recorded, t0.Add(time.Hour)).(rules.Closed)
+	tell(10, task.MainTaskConverged{TaskID: id, Revision: 2, Verdict: second.Verdict, Supersedes: "e7"})
+
+	file := func() []byte {
+		var b bytes.Buffer
+		w := dossier.NewWriter(&b, dossier.Header{Task: id, MadeAt: t0})
+		for _, f := range facts {
+			require.NoError(t, w.Fact(f))
+		}
+		require.NoError(t, w.Close(func(task.RuleSetRef) ([]byte, error) { return text, nil }))
+		return b.Bytes()
+	}
+	r := verify(t, file())
+	require.True(t, r.OK, "%+v", r)
+	require.Len(t, r.Verdicts, 2)
+	require.Equal(t, []string{"LATE", "SQL"}, r.Verdict().Recomputed.Failed)
+	facts[10].Data = bytes.Replace(facts[10].Data, []byte("PARTIAL_SUCCESS"), []byte("SUCCESS"), 1)
+	require.False(t, verify(t, file()).OK)
 }
 
 func FuzzVerify(f *testing.F) {

@@ -369,11 +369,11 @@ func (v *verifier) judge() {
 			return
 		}
 		c := Checked{Fact: f.ID, Revision: converged.Revision, Recorded: converged.Verdict}
-		closed, ok := rules.Recompute(rs, v.facts[:i])
+		closed, ok := rules.RecomputeRevision(rs, v.facts[:i+1], converged.Revision)
 		if ok {
 			c.Recomputed = &closed.Verdict
 			c.Differences = differences(converged.Verdict, closed.Verdict)
-			if windowClosed.Cause != closed.Cause || !windowClosed.ClosedAt.Equal(closed.At) {
+			if converged.Revision == 1 && (windowClosed.Cause != closed.Cause || !windowClosed.ClosedAt.Equal(closed.At)) {
 				c.Differences = append(c.Differences, Difference{"window",
 					fmt.Sprintf("%s at %s", windowClosed.Cause, windowClosed.ClosedAt.Format(time.RFC3339Nano)),
 					fmt.Sprintf("%s at %s", closed.Cause, closed.At.Format(time.RFC3339Nano))})
@@ -437,6 +437,18 @@ func differences(recorded, recomputed task.Verdict) (out []Difference) {
 	compare("errored", list(recorded.Errored), list(recomputed.Errored))
 	compare("unfinished", list(recorded.Unfinished), list(recomputed.Unfinished))
 	compare("declined", list(recorded.Declined), list(recomputed.Declined))
+	compare("coveredNothing", list(recorded.CoveredNothing), list(recomputed.CoveredNothing))
+	compare("degraded", list(recorded.Degraded), list(recomputed.Degraded))
+	compare("silent", list(recorded.Silent), list(recomputed.Silent))
+	compare("missing", list(recorded.Missing), list(recomputed.Missing))
+	compare("missingOpen", list(recorded.MissingOpen), list(recomputed.MissingOpen))
+	advisory := func(a *task.Advisory) string {
+		if a == nil {
+			return ""
+		}
+		return fmt.Sprintf("passed: %s; failed: %s; errored: %s; unfinished: %s", list(a.Succeeded), list(a.Failed), list(a.Errored), list(a.Unfinished))
+	}
+	compare("advisory", advisory(recorded.Advisory), advisory(recomputed.Advisory))
 	if recomputed.Rule.When != "" {
 		compare("because.en", recorded.Because.En, recomputed.Because.En)
 		compare("because.zh", recorded.Because.Zh, recomputed.Because.Zh)
