@@ -89,6 +89,7 @@ func Recompute(rs *RuleSet, facts []task.Recorded) (closed Closed, ok bool) {
 type window struct {
 	state    task.State
 	clock    time.Time // of the newest fact; never runs backwards
+	openedAt time.Time
 	heard    time.Time // when the window opened or the newest participation fact came
 	minimum  time.Time // it does not settle before
 	deadline time.Time
@@ -130,7 +131,7 @@ func (w *window) take(r task.Recorded) {
 		}
 		w.state = task.Evolve(w.state, r)
 		length := w.state.Created.Window
-		w.heard, w.minimum, w.deadline = w.clock, w.clock.Add(length.Minimum.D()), w.clock.Add(length.Length())
+		w.openedAt, w.heard, w.minimum, w.deadline = w.clock, w.clock, w.clock.Add(length.Minimum.D()), w.clock.Add(length.Length())
 		w.evidence = append(w.evidence, judged{id: r.ID})
 		return
 	case task.Unreadable:

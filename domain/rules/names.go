@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -107,9 +108,6 @@ var names = func() map[string]int {
 	return all
 }()
 
-// named is the value that a name has.
-func (e values) named(name string) any { return reflect.ValueOf(e).Field(names[name]).Interface() }
-
 // Builtins that would make a verdict depend on the clock, on the machine's time
 // zones, or on the random order of a map.
 var impure = []string{"now", "date", "timezone", "keys", "values", "toPairs"}
@@ -163,6 +161,7 @@ func (u *uses) Visit(node *ast.Node) {
 			u.fail(n.Property, fmt.Errorf("threshold %s is not set", name.Value))
 		}
 		u.good[n.Node] = true
+		u.use("thresholds." + name.Value)
 	case *ast.IdentifierNode:
 		if n.Value == "$env" {
 			u.fail(n, errors.New("unknown name $env"))
@@ -170,15 +169,17 @@ func (u *uses) Visit(node *ast.Node) {
 		if _, ok := names[n.Value]; !ok {
 			break
 		}
-		if n.Value == "thresholds" && u.again && !u.good[n] {
+		if n.Value != "thresholds" {
+			u.use(n.Value)
+		} else if u.again && !u.good[n] {
 			u.fail(n, errors.New("thresholds are spoken of as thresholds.NAME only"))
 		}
-		for _, name := range u.names {
-			if name == n.Value {
-				return
-			}
-		}
-		u.names = append(u.names, n.Value)
+	}
+}
+
+func (u *uses) use(name string) {
+	if !slices.Contains(u.names, name) {
+		u.names = append(u.names, name)
 	}
 }
 

@@ -92,7 +92,7 @@ func (rs *RuleSet) lateWindow(facts []task.Recorded) (window, bool) {
 		w.take(r)
 		if !gathering && w.opened() && participation(r.Fact) {
 			gathering = true
-			w.minimum, w.deadline = w.clock, w.clock.Add(w.state.Created.Window.Length())
+			w.openedAt, w.minimum, w.deadline = w.clock, w.clock, w.clock.Add(w.state.Created.Window.Length())
 		}
 	}
 	return w, revision > 1 && gathering && w.opened() && w.state.Cancelled == nil
