@@ -143,7 +143,8 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		})
 	}
 
-	graphql, err := graphqlapi.NewHandler(queries.New(db, log), projections.NewWaiter(db), graphqlapi.Options{
+	questions := queries.New(db, log)
+	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
 		Commands: commands.New(log), RuleBook: commands.NewRuleBook(log), HasBlob: blobReader{blobs}.has, Logger: c.logger,
 	})
 	if err != nil {
@@ -151,7 +152,7 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 	}
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{
-			Commands: commands.New(log), Blobs: blobs, GraphQL: graphql, Console: console.Handler(),
+			Commands: commands.New(log), Blobs: blobs, Queries: questions, Tool: tool(), GraphQL: graphql, Console: console.Handler(),
 			Ready: log.Ping, Logger: c.logger,
 		}),
 		ReadHeaderTimeout: 10 * time.Second,

@@ -85,7 +85,7 @@ can be traced.
 		SilenceErrors: true,
 	}
 	cmd.PersistentFlags().String("lang", "", "language of texts: zh or en (default: FACTGATE_LANG, else the locale)")
-	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), nodeCommand())
+	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), explainCommand(), dossierCommand(), rulesCommand(), nodeCommand())
 	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), deadLettersCommand())
 	return cmd
 }

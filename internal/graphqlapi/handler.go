@@ -50,6 +50,8 @@ const (
 	// historyCost is what a page of history costs besides its entries: it reads a
 	// stream of its own.
 	historyCost = 100
+	// tryCost is what a task of a dry run costs: a stream, and to judge it.
+	tryCost = 100
 )
 
 // Options of the handler.

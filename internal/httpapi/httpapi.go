@@ -27,13 +27,16 @@ import (
 	"github.com/factgate/factgate/domain"
 	"github.com/factgate/factgate/internal/blob"
 	"github.com/factgate/factgate/internal/zippkg"
+	"github.com/factgate/factgate/queries"
 )
 
 // Parts are what the API works with.
 type Parts struct {
 	Commands *commands.Commands
 	Blobs    blob.Store
+	Queries  *queries.Queries
 	Limits   zippkg.Limits // zero values are the defaults
+	Tool     string        // name and version of the program, for dossiers
 	// Patience is how long a client may send nothing of its request's body; 0 means
 	// a minute. An upload that moves on takes as long as it takes.
 	Patience time.Duration
@@ -55,6 +58,7 @@ func New(p Parts) http.Handler {
 	r.Use(middleware.Recoverer)
 	r.Post("/api/uploads", a.upload)
 	r.Get("/api/tasks/{id}/package", a.download)
+	r.Get("/api/tasks/{id}/dossier.jsonl", a.dossier)
 	r.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	r.Get("/readyz", a.ready)
 	r.Handle("/graphql", p.GraphQL)
