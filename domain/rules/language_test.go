@@ -31,6 +31,7 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 		"a literal block":     {head + "rules:\n  - id: a\n    when: |\n      observed > 0\n      && 数量 > 1\n    status: FAILED\n" + last, 8, 10, "a", "rule a: when: unknown name 数量", "规则 a：when：未知名称 数量"},
 		"a folded block":      {head + "rules:\n  - id: a\n    when: >-\n      observed > 0\n      && nonsense > 1\n    status: FAILED\n" + last, 8, 10, "a", "rule a: when: unknown name nonsense", "规则 a：when：未知名称 nonsense"},
 		"over two lines":      {head + "rules:\n  - id: a\n    when: observed > 0\n      && nonsense > 1\n    status: FAILED\n" + last, 7, 10, "a", "rule a: when: unknown name nonsense", "规则 a：when：未知名称 nonsense"},
+		"lines of Windows":    {strings.ReplaceAll(head+"rules:\n  - id: a\n    when: >-\n      observed > 0\n      && nonsense > 1\n    status: FAILED\n"+last, "\n", "\r\n"), 8, 10, "a", "rule a: when: unknown name nonsense", "规则 a：when：未知名称 nonsense"},
 		"not a boolean":       {head + "rules:\n  - {id: a, when: observed + 1, status: FAILED}\n" + last, 5, 19, "a", "rule a: when: expected bool, but got int", "规则 a：when：结果应为布尔值，实际为 int"},
 		"types do not match":  {head + "rules:\n  - {id: a, when: observed == project, status: FAILED}\n" + last, 5, 28, "a", "rule a: when: invalid operation: == (mismatched types int and string)", "规则 a：when：运算符 == 两侧类型不匹配：int 与 string"},
 		"an end too early":    {head + "rules:\n  - {id: a, when: observed ==, status: FAILED}\n" + last, 5, 29, "a", "rule a: when: unexpected token EOF", "规则 a：when：意外的符号 EOF"},

@@ -243,7 +243,7 @@ func within(text []byte, n *yaml.Node, offset int) place {
 	all := []rune(string(text))
 	at, i := place{1, 1}, 0
 	step := func() {
-		if all[i] == '\n' {
+		if endsLine(all, i) {
 			at.line, at.column = at.line+1, 1
 		} else {
 			at.column++
@@ -256,7 +256,7 @@ func within(text []byte, n *yaml.Node, offset int) place {
 	double := false
 	switch {
 	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
-		for i < len(all) && all[i] != '\n' { // the indicator: | or >
+		for i < len(all) && !endsLine(all, i) { // the indicator: | or >
 			step()
 		}
 	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && i < len(all):
@@ -288,6 +288,17 @@ func within(text []byte, n *yaml.Node, offset int) place {
 		}
 	}
 	return at
+}
+
+// endsLine reports whether a line ends here, as YAML counts lines.
+func endsLine(text []rune, i int) bool {
+	switch text[i] {
+	case '\r':
+		return i+1 == len(text) || text[i+1] != '\n'
+	case '\n', '\u0085', '\u2028', '\u2029':
+		return true
+	}
+	return false
 }
 
 // reasonOf tells what an error says, in both languages as far as we can.
