@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,7 +35,8 @@ func (NoWindow) outcome() {}
 func (Open) outcome()     {}
 func (Closed) outcome()   {}
 
-// Evaluate judges the facts of one task, given in revision order, at time now.
+// Evaluate judges the facts of one task at time now. In what order they are given,
+// and how often each, makes no difference: their revisions tell.
 //
 // The window is the one recorded in MainTaskCreated; its length counts from the
 // moment that fact was recorded. It closes when it has settled (nothing
@@ -43,7 +45,7 @@ func (Closed) outcome()   {}
 // it makes no difference how late anybody looks. The coordinator's own facts
 // (WindowClosed, MainTaskConverged) are not read: see Recompute.
 func Evaluate(rs *RuleSet, facts []task.Recorded, now time.Time) Outcome {
-	w := gather(facts)
+	w := gather(inOrder(facts))
 	switch {
 	case !w.opened() || w.state.Cancelled != nil:
 		return NoWindow{}
@@ -51,6 +53,18 @@ func Evaluate(rs *RuleSet, facts []task.Recorded, now time.Time) Outcome {
 		return Open{DueAt: w.due()}
 	}
 	return rs.close(w)
+}
+
+// inOrder gives each fact once, by revision.
+func inOrder(facts []task.Recorded) []task.Recorded {
+	for i := range facts {
+		if i > 0 && facts[i].Revision <= facts[i-1].Revision {
+			facts = slices.Clone(facts)
+			slices.SortStableFunc(facts, func(a, b task.Recorded) int { return cmp.Compare(a.Revision, b.Revision) })
+			return slices.CompactFunc(facts, func(a, b task.Recorded) bool { return a.Revision == b.Revision })
+		}
+	}
+	return facts
 }
 
 // gather takes the facts that came before the window closed by itself.
@@ -76,6 +90,7 @@ func (rs *RuleSet) close(w window) Closed {
 // known then: a fact behind WindowClosed was late, whatever its time. ok is
 // false when no window was closed.
 func Recompute(rs *RuleSet, facts []task.Recorded) (closed Closed, ok bool) {
+	facts = inOrder(facts)
 	for i, r := range facts {
 		if f, is := r.Fact.(task.WindowClosed); is {
 			closed, ok = Evaluate(rs, facts[:i], f.ClosedAt.Add(1)).(Closed)

@@ -157,6 +157,7 @@ type Change struct {
 // A prefix of the facts explains how things stood then.
 func Explain(rs *RuleSet, facts []task.Recorded, now time.Time) Explanation {
 	e := Explanation{RuleSet: rs.ref, State: WindowNone, Rules: []RuleExplained{}, Types: []TypeExplained{}, Evidence: []string{}, Flips: []Flip{}}
+	facts = inOrder(facts)
 	w, revision, over := rs.newest(facts, now)
 	if !w.opened() {
 		for _, r := range rs.rules {

@@ -91,7 +91,7 @@ func ended(name string, summary report.Counts, c task.Coverage) task.Fact {
 
 func known(types ...string) task.Recorded {
 	f := created(10*time.Minute, 10*time.Second).(task.MainTaskCreated)
-	f.Known = types
+	f.Known = append([]string{}, types...)
 	return at(0, f)
 }
 

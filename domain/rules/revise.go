@@ -24,7 +24,7 @@ import (
 // the verdict that it supersedes. Once that is recorded, Revise gives NoWindow
 // until somebody is late again; so deciding twice records it once.
 func Revise(rs *RuleSet, facts []task.Recorded, now time.Time) Outcome {
-	w, ok := rs.lateWindow(facts)
+	w, ok := rs.lateWindow(inOrder(facts))
 	switch {
 	case !ok:
 		return NoWindow{}
@@ -42,6 +42,7 @@ func RecomputeRevision(rs *RuleSet, facts []task.Recorded, revision int) (closed
 	if revision == 1 {
 		return Recompute(rs, facts)
 	}
+	facts = inOrder(facts)
 	for i, r := range facts {
 		if f, is := r.Fact.(task.MainTaskConverged); is && f.Revision == revision {
 			w, ok := rs.lateWindow(facts[:i])
@@ -102,6 +103,7 @@ func (rs *RuleSet) lateWindow(facts []task.Recorded) (window, bool) {
 // lengths instead of those recorded: what a change of rules would have meant. A
 // window that was recorded with the same lengths is Recomputed.
 func Replay(rs *RuleSet, facts []task.Recorded, now time.Time) Outcome {
+	facts = inOrder(facts)
 	replayed, same := rs.reopened(facts)
 	if same {
 		if closed, ok := Recompute(rs, facts); ok {
@@ -136,6 +138,7 @@ func (rs *RuleSet) reopened(facts []task.Recorded) (with []task.Recorded, same b
 //     was unfinished then, and its end was not recorded in time: whether it would
 //     have come, had the window waited, cannot be told.
 func Undecidable(rs *RuleSet, facts []task.Recorded) (reason report.Text, undecidable bool) {
+	facts = inOrder(facts)
 	replayed, same := rs.reopened(facts)
 	if same {
 		if i := slices.IndexFunc(facts, func(r task.Recorded) bool { _, is := r.Fact.(task.WindowClosed); return is }); i >= 0 {

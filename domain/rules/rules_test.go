@@ -257,12 +257,21 @@ func TestARuleThatBreaksIsNeverGoodNews(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("name: x\nwindow: 1m\nquiet: 1s\nrules:\n  - {id: z, when: 'true', status: FAILED}\n"))
+	for _, name := range rules.BuiltIns() {
+		rs, _ := rules.BuiltIn(name)
+		f.Add(rs.Source())
+	}
+	f.Add([]byte("name: x\nwindow: 1m\nadvisory: [A]\nrequired: {B: open}\nthresholds: {n: 1}\nrules:\n  - id: z\n    when: >\n      warnings >\n      thresholds.m\n    status: FAILED\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		rs, err := rules.Parse(text, 1)
 		if err != nil {
 			require.Equal(t, domain.Invalid, domain.KindOf(err))
+			var at *rules.SourceError
+			require.ErrorAs(t, err, &at)
+			require.LessOrEqual(t, at.Line, 2+strings.Count(string(text), "\n"), "the place is in the text")
 			return
 		}
-		_ = rules.Evaluate(rs, stream(opened(), at(1, start("SQL", 1))), longAfter)
+		e := rules.Explain(rs, stream(opened(), at(1, start("SQL", 1))), longAfter)
+		require.NotEmpty(t, e.Status)
 	})
 }
