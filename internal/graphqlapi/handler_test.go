@@ -27,9 +27,9 @@ import (
 type answer struct {
 	Data   map[string]any `json:"data"`
 	Errors []struct {
-		Message    string            `json:"message"`
-		Path       []any             `json:"path"`
-		Extensions map[string]string `json:"extensions"`
+		Message    string         `json:"message"`
+		Path       []any          `json:"path"`
+		Extensions map[string]any `json:"extensions"`
 	} `json:"errors"`
 	Extensions map[string]map[string]string `json:"extensions"`
 }
