@@ -92,6 +92,23 @@ func (b *RuleBook) Evaluate(ctx context.Context, facts []task.Recorded, now time
 	return nil, err
 }
 
+// Revise judges late facts by the rule set that a task was opened under. A set that
+// cannot be had revises nothing.
+func (b *RuleBook) Revise(ctx context.Context, facts []task.Recorded, now time.Time) (rules.Outcome, error) {
+	s := task.Fold(facts)
+	if s.Created == nil {
+		return rules.NoWindow{}, nil
+	}
+	rs, err := b.Get(ctx, s.Created.RuleSet)
+	switch {
+	case err == nil:
+		return rules.Revise(rs, facts, now), nil
+	case Unusable(err):
+		return rules.NoWindow{}, nil
+	}
+	return nil, err
+}
+
 // Unusable reports whether an error of Get says that there is no such rule set,
 // now and whenever asked again; else the question may be repeated.
 func Unusable(err error) bool {

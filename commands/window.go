@@ -16,17 +16,25 @@ func (c *Commands) OpenWindow(ctx context.Context, taskID string, by Origin, ope
 // Converge judges the task's facts at time now by the rule set that the task was
 // opened under and, if the window is over, closes it with its verdict. The outcome
 // is what the rules found on the facts as they were when this returned: Open with
-// the time to come back, or Closed, or NoWindow for a task without one. A task
-// that has its verdict stays as it is.
+// the time to come back, or Closed, or NoWindow when there is nothing to judge. A
+// task that has its verdict gets the next revision of it, if late facts and the rule
+// set want one.
 func (c *Commands) Converge(ctx context.Context, taskID string, by Origin, book *RuleBook, now time.Time) (rules.Outcome, Done, error) {
 	var outcome rules.Outcome
 	done, err := c.execute(ctx, taskID, by, func(s task.State, facts []task.Recorded) (_ []task.Fact, err error) {
-		if outcome, err = book.Evaluate(ctx, facts, now); err != nil {
+		judge := book.Evaluate
+		if s.Verdict != nil {
+			judge = book.Revise
+		}
+		if outcome, err = judge(ctx, facts, now); err != nil {
 			return nil, err
 		}
 		closed, ok := outcome.(rules.Closed)
-		if !ok || s.Verdict != nil {
+		switch {
+		case !ok:
 			return nil, nil
+		case s.Verdict != nil:
+			return task.Decide(s, task.Revise{Revision: s.Verdict.Revision + 1, Verdict: closed.Verdict})
 		}
 		return task.Decide(s, task.Converge{Cause: closed.Cause, ClosedAt: closed.At, Verdict: closed.Verdict})
 	})

@@ -101,7 +101,7 @@ func (c *Coordinator) closeDue(ctx context.Context) (judged int, err error) {
 // before the row goes; a crash between the two judges again, and appends nothing.
 func (c *Coordinator) judge(ctx context.Context, tx pgx.Tx, taskID string) error {
 	now := time.Now().UTC()
-	outcome, done, err := c.commands.Converge(ctx, taskID, commands.Origin{Actor: "coordinator"}, c.book, now)
+	outcome, done, err := c.converge(ctx, taskID, now)
 	if err != nil {
 		if domain.KindOf(err) == domain.Internal && !errors.Is(err, context.Canceled) {
 			// One task that cannot be judged must not hold up the others.
@@ -111,16 +111,31 @@ func (c *Coordinator) judge(ctx context.Context, tx pgx.Tx, taskID string) error
 		return err
 	}
 	open, ok := outcome.(rules.Open)
-	if !ok || done.State.Verdict != nil {
-		if len(done.Facts) > 0 {
-			v := done.State.Verdict
-			c.logger.Info("task converged", "task", taskID, "status", v.Status, "rule", v.Rule.ID, "because", v.Because.En)
-		}
+	if !ok {
 		_, err = tx.Exec(ctx, `delete from coordinator.windows where task_id = $1`, taskID)
 		return err
 	}
-	if _, err = tx.Exec(ctx, `update coordinator.windows set due_at = $2 where task_id = $1`, taskID, open.DueAt); err != nil {
+	// The row now knows what was judged: that this is followed later takes nothing away.
+	if _, err = tx.Exec(ctx, `update coordinator.windows set due_at = $2, position = greatest(position, $3) where task_id = $1`,
+		taskID, open.DueAt, int64(done.Position)); err != nil {
 		return fmt.Errorf("postpone a window: %w", err)
 	}
 	return nil
+}
+
+// converge judges a task until there is nothing more to be judged now: facts that
+// came between a window's end and its verdict are late, and may want a revision.
+func (c *Coordinator) converge(ctx context.Context, taskID string, now time.Time) (outcome rules.Outcome, done commands.Done, err error) {
+	for {
+		outcome, done, err = c.commands.Converge(ctx, taskID, commands.Origin{Actor: "coordinator"}, c.book, now)
+		if err != nil || len(done.Facts) == 0 {
+			return outcome, done, err
+		}
+		v := done.State.Verdict
+		c.logger.Info("task converged", "task", taskID, "revision", v.Revision, "status", v.Status, "rule", v.Rule.ID, "because", v.Because.En)
+		rs, failed := c.book.Get(ctx, v.RuleSet)
+		if failed != nil || rs.Late() != rules.LateRevise {
+			return outcome, done, nil
+		}
+	}
 }

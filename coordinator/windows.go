@@ -103,8 +103,8 @@ type batch struct {
 type row struct {
 	opened   *task.Window // by MainTaskCreated in this batch
 	openedAt time.Time
-	heardAt  time.Time // newest participation fact in this batch
-	over     bool
+	heardAt  time.Time           // newest participation fact in this batch
+	over     eventstore.Position // of MainTaskConverged or MainTaskCancelled; 0: not in this batch
 	position eventstore.Position
 }
 
@@ -133,7 +133,7 @@ func (b *batch) take(m eventstore.Message) {
 			r.opened, r.openedAt = &f.Window, m.Event.At
 		}
 	case task.MainTaskConverged, task.MainTaskCancelled:
-		r.over = true
+		r = row{over: m.Event.Position, position: m.Event.Position}
 	default:
 		r.heardAt = m.Event.At
 	}
@@ -142,12 +142,12 @@ func (b *batch) take(m eventstore.Message) {
 
 // write brings a batch and its checkpoint into the database, in one transaction.
 func (c *Coordinator) write(ctx context.Context, b batch) error {
-	var opened, heard columns
-	var over []string
+	var opened, heard, over columns
 	for id, r := range b.rows {
+		if r.over > 0 {
+			over.add(id, r.over, time.Time{})
+		}
 		switch {
-		case r.over:
-			over = append(over, id)
 		case r.opened != nil:
 			deadline := r.openedAt.Add(r.opened.Length())
 			due := latest(r.openedAt, r.heardAt).Add(r.opened.Quiet.D())
@@ -157,7 +157,7 @@ func (c *Coordinator) write(ctx context.Context, b batch) error {
 			opened.add(id, r.position, due)
 			opened.deadlines = append(opened.deadlines, deadline)
 			opened.quiets = append(opened.quiets, r.opened.Quiet.D())
-		default:
+		case !r.heardAt.IsZero():
 			heard.add(id, r.position, r.heardAt)
 		}
 	}
@@ -165,7 +165,12 @@ func (c *Coordinator) write(ctx context.Context, b batch) error {
 		statements := &pgx.Batch{}
 		// First the checkpoint: its lock keeps coordinators that follow side by side
 		// from locking the same rows in different orders.
-		statements.Queue(`update coordinator.checkpoint set position = greatest(position, $1)`, int64(b.position))
+		statements.Queue(`update coordinator.checkpoint set previous = position, position = greatest(position, $1)`, int64(b.position))
+		if len(over.ids) > 0 {
+			statements.Queue(`
+				delete from coordinator.windows w using unnest($1::uuid[], $2::bigint[]) f (task_id, position)
+				where w.task_id = f.task_id and w.position < f.position`, over.ids, over.positions)
+		}
 		if len(opened.ids) > 0 {
 			statements.Queue(`
 				insert into coordinator.windows (task_id, due_at, deadline, quiet, position)
@@ -181,9 +186,14 @@ func (c *Coordinator) write(ctx context.Context, b batch) error {
 				set due_at = least(w.deadline, f.heard_at + w.quiet), position = f.position
 				from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) f (task_id, heard_at, position)
 				where w.task_id = f.task_id and w.position < f.position`, heard.ids, heard.times, heard.positions)
-		}
-		if len(over) > 0 {
-			statements.Queue(`delete from coordinator.windows where task_id = any($1::uuid[])`, over)
+			// A fact of a task without a row is late: it is judged at once whether it
+			// wants a revision. Not again by a coordinator that lags behind another.
+			statements.Queue(`
+				insert into coordinator.windows (task_id, due_at, deadline, quiet, position)
+				select f.task_id, f.heard_at, f.heard_at, '0', f.position
+				from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) f (task_id, heard_at, position)
+				where f.position > (select previous from coordinator.checkpoint)
+				on conflict do nothing`, heard.ids, heard.times, heard.positions)
 		}
 		return tx.SendBatch(ctx, statements).Close()
 	})

@@ -17,4 +17,6 @@ create table if not exists coordinator.checkpoint (
     one      boolean primary key default true check (one),
     position bigint  not null
 );
+-- The position before the newest batch.
+alter table coordinator.checkpoint add column if not exists previous bigint not null default 0;
 insert into coordinator.checkpoint (position) values (0) on conflict do nothing;

@@ -207,6 +207,25 @@ func (c Converge) decide(s State) ([]Fact, error) {
 	return []Fact{WindowClosed{TaskID: s.TaskID, Cause: c.Cause, ClosedAt: c.ClosedAt}, converged}, nil
 }
 
+// Revise gives the verdict anew, because of facts that came late.
+type Revise struct {
+	Revision int
+	Verdict  Verdict
+}
+
+func (c Revise) decide(s State) ([]Fact, error) {
+	switch {
+	case s.Verdict == nil:
+		return nil, unknown()
+	case s.Cancelled != nil, c.Revision <= s.Verdict.Revision:
+		return nil, nil
+	case c.Revision > s.Verdict.Revision+1:
+		return nil, &domain.Error{Kind: domain.Conflict, Rule: "verdict.revision",
+			Msg: fmt.Sprintf("the newest verdict has revision %d; %d cannot be the next", s.Verdict.Revision, c.Revision)}
+	}
+	return []Fact{MainTaskConverged{TaskID: s.TaskID, Revision: c.Revision, Verdict: c.Verdict, Supersedes: s.VerdictID}}, nil
+}
+
 // Cancel withdraws the task while it has no verdict.
 type Cancel struct{ Reason string }
 

@@ -199,6 +199,16 @@ func TestConverge(t *testing.T) {
 	given(t, zip, created, closed).when(converge).then(converged) // a stranger closed it and left it without a verdict
 }
 
+func TestRevise(t *testing.T) {
+	again := task.Revise{Revision: 2, Verdict: verdict}
+	second := task.MainTaskConverged{TaskID: id, Revision: 2, Verdict: verdict, Supersedes: converged.Key()}
+	given(t, zip, created, closed, converged).when(again).then(second)
+	given(t, zip, created, closed, converged, second).when(again).thenSilence()
+	given(t, zip, created, closed, converged).when(task.Revise{Revision: 1, Verdict: verdict}).thenSilence()
+	given(t, zip, created, closed, converged).when(task.Revise{Revision: 3, Verdict: verdict}).thenRefused(domain.Conflict, "verdict.revision")
+	given(t, zip, created).when(again).thenRefused(domain.NotFound, "task.unknown")
+}
+
 func TestCancel(t *testing.T) {
 	wish := task.Cancel{Reason: "wrong file"}
 	given(t, zip, created).when(wish).then(withdrawn)

@@ -50,7 +50,7 @@ func refused(t *testing.T, h http.Handler, mutation string, variables map[string
 	_, got := post(t, h, declared(mutation), variables)
 	require.NotEmpty(t, got.Errors)
 	require.NotEmpty(t, got.Errors[0].Extensions["messageZh"])
-	code, _ := got.Errors[0].Extensions["code"].(string)
+	code, _ = got.Errors[0].Extensions["code"].(string)
 	return code
 }
 
