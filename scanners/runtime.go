@@ -257,10 +257,18 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 		return endAck, nil
 	case domain.KindOf(err) == domain.Unavailable, ctx.Err() != nil:
 		return endRetry, err
+	case blobsAway(err) && a.number == 0 && d.Retries < maxUnread:
+		return endRetry, err // nothing was begun, and the package is not to blame
 	case a.number > 0 && a.number-before < r.MaxAttempts, a.number == 0 && d.Retries+1 < r.MaxAttempts:
 		return endRetry, err
 	}
 	return r.giveUp(ctx, taskID, fact.ID, a.number, err)
+}
+
+// blobsAway reports whether the blob store failed, not what lies in it.
+func blobsAway(err error) bool {
+	var storage *blob.StorageError
+	return errors.As(err, &storage)
 }
 
 // attemptsBefore is the newest attempt before the fact that is being handled: that

@@ -86,6 +86,7 @@ can be traced.
 	}
 	cmd.PersistentFlags().String("lang", "", "language of texts: zh or en (default: FACTGATE_LANG, else the locale)")
 	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), nodeCommand())
+	cmd.AddCommand(roleCommands()...)
 	return cmd
 }
 
