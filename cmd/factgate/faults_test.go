@@ -336,7 +336,7 @@ var faultMatrix = []faultRow{
 // TestFaultMatrix provokes each row of the design's table of deaths on real
 // processes under a stream of uploads. `make faults` prints the matrix.
 func TestFaultMatrix(t *testing.T) {
-	d := deploy(t, 6*time.Second, 2*time.Second)
+	d := deploy(t, 5*time.Second, 1500*time.Millisecond)
 	d.roles(2)
 	first := d.uploads(t, 1)
 	d.await(t, first, "passes", passed)
@@ -538,7 +538,7 @@ func blobsAway(t *testing.T, d *deployment) string {
 func anythingDies(t *testing.T, d *deployment) string {
 	kills, freezes := 0, 0
 	all := append(append(append(append([]*process{d.node}, d.coordinators...), d.projectors...), d.scanners...), d.apis...)
-	for end := time.Now().Add(5 * outage()); time.Now().Before(end); {
+	for end := time.Now().Add(4 * outage()); time.Now().Before(end); {
 		victim := all[rand.N(len(all))]
 		if rand.N(3) == 0 {
 			d.signal(syscall.SIGSTOP, victim)
