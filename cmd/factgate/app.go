@@ -155,13 +155,13 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, scanners.Options{Instance: instance})
 		})
 	}
-
 	if !c.runs(apiRole) {
 		if err := log.Ping(ctx); err != nil {
 			return nil, fmt.Errorf("event store: %w", err)
 		}
 		return a, nil
 	}
+
 	graphql, err := graphqlapi.NewHandler(queries.New(db, log), projections.NewWaiter(db), graphqlapi.Options{Logger: c.logger})
 	if err != nil {
 		return nil, err

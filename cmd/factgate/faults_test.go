@@ -297,7 +297,7 @@ func (d *deployment) compare(t *testing.T, facts []task.Recorded, got *known) {
 
 	require.Equal(t, string(want.Phase()), got.Phase)
 	require.Equal(t, string(want.Verdict.Status), got.Status)
-	require.EqualValues(t, want.Late, got.LateFacts)
+	require.Equal(t, want.Late, got.LateFacts)
 	require.ElementsMatch(t, want.Observed(), got.ObservedTypes)
 	require.Len(t, got.SubTasks, len(want.SubTasks))
 	for _, s := range got.SubTasks {

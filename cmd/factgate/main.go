@@ -84,9 +84,9 @@ can be traced.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	cmd.AddCommand(roleCommands()...)
 	cmd.PersistentFlags().String("lang", "", "language of texts: zh or en (default: FACTGATE_LANG, else the locale)")
 	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), nodeCommand())
-	cmd.AddCommand(roleCommands()...)
 	return cmd
 }
 
