@@ -44,6 +44,10 @@ fuzz: ## Run every fuzz test for FUZZTIME (default 10s) each
 torture: ## Kill the event store KILLS times (default 2000) and cut its power as often, under load
 	$(GO) test -timeout 0 -v -run 'TestKillLoses|TestPowerLoss' ./eventstore/node -kills $${KILLS:-2000} -powercuts $${KILLS:-2000}
 
+.PHONY: faults
+faults: postgres ## Kill and freeze every role under uploads, ROUNDS times (default 3), and print the fault matrix
+	$(GO) test -count 1 -timeout 0 -v -run TestFaultMatrix ./cmd/factgate -faults $${ROUNDS:-3}
+
 .PHONY: bench
 bench: postgres ## Run all benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...

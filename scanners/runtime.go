@@ -299,10 +299,18 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 		return endRetry, err
 	case a.number > 0 && a.number-before < r.MaxAttempts:
 		return endRetry, err
-	case a.number == 0 && r.troubled(d.Event.ID, func(t *trouble) { t.untried++ }).untried < r.MaxAttempts:
+	case blobsAway(err) && a.number == 0 && r.troubled(d.Event.ID, func(t *trouble) { t.untried++ }).untried < maxUnread:
+		return endRetry, err // nothing was begun, and the package is not to blame
+	case !blobsAway(err) && a.number == 0 && r.troubled(d.Event.ID, func(t *trouble) { t.untried++ }).untried < r.MaxAttempts:
 		return endRetry, err
 	}
 	return r.giveUp(ctx, taskID, fact.ID, a.number, err)
+}
+
+// blobsAway reports whether the blob store failed, not what lies in it.
+func blobsAway(err error) bool {
+	var storage *blob.StorageError
+	return errors.As(err, &storage)
 }
 
 // attemptsBefore is the newest attempt before the fact that is being handled: that

@@ -20,7 +20,6 @@ import (
 	"github.com/factgate/factgate/coordinator"
 	"github.com/factgate/factgate/eventstore/esdb"
 	"github.com/factgate/factgate/eventstore/node"
-	"github.com/factgate/factgate/internal/blob"
 	"github.com/factgate/factgate/internal/graphqlapi"
 	"github.com/factgate/factgate/internal/httpapi"
 	"github.com/factgate/factgate/internal/pgdev"
@@ -31,6 +30,8 @@ import (
 
 // config says what an app is made of.
 type config struct {
+	only       role   // the one role of this process; all of them if empty
+	blobs      string // folder of the blobs; in the data folder if empty
 	data       string // folder of node, cluster and blobs
 	listen     string
 	eventstore string // connection string; the embedded node if empty
@@ -60,20 +61,24 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 			_ = a.stop()
 		}
 	}()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.listen)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", c.listen, err)
-	}
-	a.closing(func(context.Context) error {
-		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
+	var listener net.Listener
+	if c.runs(apiRole) {
+		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.listen); err != nil {
+			return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", c.listen, err)
 		}
-		return nil
-	})
-	if err := os.MkdirAll(c.data, 0o700); err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
+		a.closing(func(context.Context) error {
+			if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			return nil
+		})
 	}
-	blobs, err := blob.OpenDir(filepath.Join(c.data, "blobs"))
+	if c.only == "" {
+		if err := os.MkdirAll(c.data, 0o700); err != nil {
+			return nil, fmt.Errorf("data folder: %w", err)
+		}
+	}
+	blobs, err := c.openBlobs()
 	if err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}
@@ -81,7 +86,7 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 	// The private cluster takes longest; the node starts meanwhile.
 	database := make(chan error, 1)
 	go func() {
-		if c.database != "" {
+		if c.database != "" || c.only != "" {
 			database <- nil
 			return
 		}
@@ -113,11 +118,13 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		return nil, fmt.Errorf("event store: %w", err)
 	}
 	a.closing(func(context.Context) error { return log.Close() })
-	db, err := pgxpool.New(ctx, c.database)
-	if err != nil {
-		return nil, fmt.Errorf("database: %w", err)
+	var db *pgxpool.Pool
+	if c.only != scannerRole {
+		if db, err = pgxpool.New(ctx, c.database); err != nil {
+			return nil, fmt.Errorf("database: %w", err)
+		}
+		a.closing(func(context.Context) error { db.Close(); return nil })
 	}
-	a.closing(func(context.Context) error { db.Close(); return nil })
 
 	var endRoles context.CancelFunc
 	a.roles, endRoles = context.WithCancel(context.WithoutCancel(ctx))
@@ -126,21 +133,33 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		a.running.Wait()
 		return nil
 	})
-	projector := projections.NewRunner(log, db, blobReader{blobs}, projections.Options{Logger: c.logger})
-	a.role(func(ctx context.Context) error {
-		if err := projector.Run(ctx); err != nil {
-			// Reads go stale and say so; uploads, scans and verdicts go on.
-			c.logger.Error("the read model has stopped", "error", err)
-		}
-		return nil
-	})
-	main := coordinator.New(log, db, coordinator.Options{Window: c.window, Quiet: c.quiet, Logger: c.logger})
-	a.role(func(ctx context.Context) error { main.Run(ctx); return nil })
+	if c.runs(projectorRole) {
+		projector := projections.NewRunner(log, db, blobReader{blobs}, projections.Options{Logger: c.logger})
+		a.role(func(ctx context.Context) error {
+			err := projector.Run(ctx)
+			if err != nil && c.only == "" {
+				// Reads go stale and say so; uploads, scans and verdicts go on.
+				c.logger.Error("the read model has stopped", "error", err)
+				return nil
+			}
+			return err
+		})
+	}
+	if c.runs(coordinatorRole) {
+		main := coordinator.New(log, db, coordinator.Options{Window: c.window, Quiet: c.quiet, Logger: c.logger})
+		a.role(func(ctx context.Context) error { main.Run(ctx); return nil })
+	}
 	instance, room := uuid.NewString(), scanners.NewRoom(scanners.DefaultRoom)
 	for _, s := range c.scanners {
 		a.role(func(ctx context.Context) error {
 			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger, Room: room}, scanners.Options{Instance: instance})
 		})
+	}
+	if !c.runs(apiRole) {
+		if err := log.Ping(ctx); err != nil {
+			return nil, fmt.Errorf("event store: %w", err)
+		}
+		return a, nil
 	}
 
 	questions := queries.New(db, log)

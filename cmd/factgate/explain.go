@@ -100,7 +100,10 @@ type explanationView struct {
 		Advisory      bool
 	}
 	Evidence []factView
-	Flips    []struct{ Text textView }
+	Flips    []struct {
+		Status string
+		Text   textView
+	}
 	FlipsCut bool
 }
 
@@ -178,8 +181,14 @@ func (p *printer) explanation(id string, e explanationView, past bool) {
 		return
 	}
 	p.say("  another status:", "  可改变状态的情形：")
+	const each = 3 // ways to each status; --json has them all
+	shown := map[string]int{}
 	for _, f := range e.Flips {
-		fmt.Fprintf(p.w, "    %s\n", f.Text.in(p.zh))
+		if shown[f.Status]++; shown[f.Status] <= each {
+			fmt.Fprintf(p.w, "    %s\n", f.Text.in(p.zh))
+		} else {
+			e.FlipsCut = true
+		}
 	}
 	if e.FlipsCut {
 		p.say("    … and more", "    … 其余从略")

@@ -84,6 +84,7 @@ can be traced.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	cmd.AddCommand(roleCommands()...)
 	cmd.PersistentFlags().String("lang", "", "language of texts: zh or en (default: FACTGATE_LANG, else the locale)")
 	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), explainCommand(), dossierCommand(), rulesCommand(), nodeCommand())
 	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), deadLettersCommand())

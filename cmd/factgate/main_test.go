@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 func factgate(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asFactgate+"=1", "FACTGATE_LANG=en", "FACTGATE_SERVER=", "FACTGATE_EVENTSTORE=")
+	cmd.Env = append(os.Environ(), asFactgate+"=1", "FACTGATE_LANG=en", "FACTGATE_SERVER=", "FACTGATE_EVENTSTORE=", "FACTGATE_DATABASE=", "FACTGATE_BLOBS=")
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,20 +33,7 @@ With --eventstore and --database it uses servers of yours instead.`,
 				level = slog.LevelDebug
 			}
 			c.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-			a, err := start(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			fmt.Println("ready", a.url)
-			select {
-			case err = <-a.failed:
-			case <-cmd.Context().Done():
-				c.logger.Info("stopping")
-			}
-			if stopErr := a.stop(); err == nil {
-				err = stopErr
-			}
-			return err
+			return serveUntilStopped(cmd, c)
 		},
 	}
 	cmd.Flags().StringVar(&c.data, "data", "factgate-data", "data folder")
@@ -55,6 +43,25 @@ With --eventstore and --database it uses servers of yours instead.`,
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log details")
 	c.timeFlags(cmd, 0, "the rule set's, 10s")
 	return cmd
+}
+
+// serveUntilStopped says when all is ready, and returns when the process was told
+// to end or cannot go on.
+func serveUntilStopped(cmd *cobra.Command, c config) error {
+	a, err := start(cmd.Context(), c)
+	if err != nil {
+		return err
+	}
+	fmt.Println(strings.TrimSpace("ready " + a.url))
+	select {
+	case err = <-a.failed:
+	case <-cmd.Context().Done():
+		c.logger.Info("stopping")
+	}
+	if stopErr := a.stop(); err == nil {
+		err = stopErr
+	}
+	return err
 }
 
 // timeFlags adds --window and --quiet; usual says what holds without the latter.

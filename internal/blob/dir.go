@@ -124,6 +124,10 @@ func (d *Dir) Open(ctx context.Context, key Key) (Blob, error) {
 	}
 	file, err := os.Open(d.path(key))
 	if errors.Is(err, fs.ErrNotExist) {
+		// Without the folder itself (a mount that is away) nothing is known of the blob.
+		if _, err := os.Stat(d.incoming); err != nil {
+			return nil, &StorageError{Op: "find its folder", Err: err}
+		}
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, key)
 	} else if err != nil {
 		return nil, &StorageError{Op: "open a blob", Err: err}

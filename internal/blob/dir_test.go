@@ -293,6 +293,23 @@ func TestAFailingDiskIsToldApart(t *testing.T) {
 	})
 }
 
+// A share that is not mounted says nothing of the blobs on it.
+func TestAFolderThatIsAwayIsNotABlobThatIsGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "blobs")
+	d := openDir(t, dir)
+	info, err := d.Put(t.Context(), strings.NewReader("a"), plenty)
+	require.NoError(t, err)
+	require.NoError(t, os.Rename(dir, dir+".away"))
+	_, err = d.Open(t.Context(), info.Key)
+	var storage *blob.StorageError
+	require.ErrorAs(t, err, &storage)
+	require.NotErrorIs(t, err, blob.ErrNotFound)
+	require.NoError(t, os.Rename(dir+".away", dir))
+	b, err := d.Open(t.Context(), info.Key)
+	require.NoError(t, err)
+	require.NoError(t, b.Close())
+}
+
 func TestAReaderThatPanicsLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	d := openDir(t, dir)
