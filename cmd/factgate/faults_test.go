@@ -336,7 +336,7 @@ var faultMatrix = []faultRow{
 // TestFaultMatrix provokes each row of the design's table of deaths on real
 // processes under a stream of uploads. `make faults` prints the matrix.
 func TestFaultMatrix(t *testing.T) {
-	d := deploy(t, 5*time.Second, 1500*time.Millisecond)
+	d := deploy(t, 8*time.Second, 3*time.Second)
 	d.roles(2)
 	first := d.uploads(t, 1)
 	d.await(t, first, "passes", passed)
