@@ -75,38 +75,26 @@ func (b *RuleBook) Get(ctx context.Context, ref task.RuleSetRef) (*rules.RuleSet
 	return rs, nil
 }
 
-// Evaluate is rules.Evaluate by the rule set that the task was opened under, never
-// by a newer one. Without it the task still ends; see ruleset.EvaluateWithout.
-func (b *RuleBook) Evaluate(ctx context.Context, facts []task.Recorded, now time.Time) (rules.Outcome, error) {
+// Judge is rules.Evaluate, and rules.Revise once there is a verdict, by the rule set
+// that the task was opened under, never by a newer one. Without that set the task
+// still ends (see ruleset.EvaluateWithout), and nothing is revised.
+func (b *RuleBook) Judge(ctx context.Context, facts []task.Recorded, now time.Time) (rules.Outcome, error) {
 	s := task.Fold(facts)
 	if s.Created == nil {
 		return rules.NoWindow{}, nil
 	}
 	rs, err := b.Get(ctx, s.Created.RuleSet)
 	switch {
-	case err == nil:
-		return rules.Evaluate(rs, facts, now), nil
-	case Unusable(err):
+	case err != nil && !Unusable(err):
+		return nil, err
+	case err != nil && s.Verdict != nil:
+		return rules.NoWindow{}, nil
+	case err != nil:
 		return ruleset.EvaluateWithout(s.Created.RuleSet, err, facts, now), nil
-	}
-	return nil, err
-}
-
-// Revise judges late facts by the rule set that a task was opened under. A set that
-// cannot be had revises nothing.
-func (b *RuleBook) Revise(ctx context.Context, facts []task.Recorded, now time.Time) (rules.Outcome, error) {
-	s := task.Fold(facts)
-	if s.Created == nil {
-		return rules.NoWindow{}, nil
-	}
-	rs, err := b.Get(ctx, s.Created.RuleSet)
-	switch {
-	case err == nil:
+	case s.Verdict != nil:
 		return rules.Revise(rs, facts, now), nil
-	case Unusable(err):
-		return rules.NoWindow{}, nil
 	}
-	return nil, err
+	return rules.Evaluate(rs, facts, now), nil
 }
 
 // Unusable reports whether an error of Get says that there is no such rule set,

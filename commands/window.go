@@ -22,11 +22,7 @@ func (c *Commands) OpenWindow(ctx context.Context, taskID string, by Origin, ope
 func (c *Commands) Converge(ctx context.Context, taskID string, by Origin, book *RuleBook, now time.Time) (rules.Outcome, Done, error) {
 	var outcome rules.Outcome
 	done, err := c.execute(ctx, taskID, by, func(s task.State, facts []task.Recorded) (_ []task.Fact, err error) {
-		judge := book.Evaluate
-		if s.Verdict != nil {
-			judge = book.Revise
-		}
-		if outcome, err = judge(ctx, facts, now); err != nil {
+		if outcome, err = book.Judge(ctx, facts, now); err != nil {
 			return nil, err
 		}
 		closed, ok := outcome.(rules.Closed)
