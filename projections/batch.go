@@ -65,7 +65,7 @@ func fold(events []eventstore.Recorded, from eventstore.Position, known func(eve
 	b := &batch{tasks: make(map[eventstore.ID]*change), upTo: from}
 	for _, r := range events {
 		if err := b.add(r, known); err != nil {
-			return b, halted(r, err)
+			return b, halted(0, r, err)
 		}
 		b.upTo = r.Position
 	}

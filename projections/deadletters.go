@@ -72,7 +72,7 @@ func (d *deadLetters) take(id eventstore.ID, fact task.Fact, before, after task.
 }
 
 const upsertDeadLetters = `
-insert into rm_1.dead_letters (task_id, type, attempt, parked_position, parked_at, reason, reason_zh, scanner, state, settled_at, settled_by, settled_reason)
+insert into dead_letters (task_id, type, attempt, parked_position, parked_at, reason, reason_zh, scanner, state, settled_at, settled_by, settled_reason)
 select task_id, type, attempt, parked_position, parked_at, reason, reason_zh, scanner::json, state, settled_at, settled_by, settled_reason
 from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[], $8::text[],
 	$9::text[], $10::timestamptz[], $11::text[], $12::text[])

@@ -22,8 +22,9 @@
 // Streams task-… without a task's id are somebody else's, though, and of scanner-…
 // only what can be read is taken: no verdict reads it.
 //
-// Start at [Runner]. The tables are in rm_1.sql; readers use the views of the
-// schema live, which point at the read model in service.
+// Start at [Runner]. The tables are in readmodel.sql, in a schema rm_<n> for each
+// read model; readers use the views of the schema live, which point at the one in
+// service.
 //
 //	log ──▶ intake ──▶ batch: decode, fold ──▶ writer: one transaction
 //	        (bounded)  (states of the tasks     checkpoint, facts, tasks, sub-tasks,

@@ -14,6 +14,7 @@ import (
 // apply. Everything before Position is applied, nothing after it. What helps
 // depends on Err: mostly a newer version of Factgate, which goes on from here.
 type HaltedError struct {
+	Model    Model
 	Position eventstore.Position
 	Stream   eventstore.StreamID
 	Revision uint64
@@ -24,13 +25,13 @@ type HaltedError struct {
 
 func (e *HaltedError) Error() string {
 	return fmt.Sprintf("read model %s halted at position %d: event %s (%.100q, revision %d of stream %.100q) cannot be applied: %v",
-		Name, e.Position, e.ID, e.Type, e.Revision, e.Stream.String(), e.Err)
+		e.Model.Schema(), e.Position, e.ID, e.Type, e.Revision, e.Stream.String(), e.Err)
 }
 
 func (e *HaltedError) Unwrap() error { return e.Err }
 
-func halted(r eventstore.Recorded, err error) *HaltedError {
-	return &HaltedError{Position: r.Position, Stream: r.Stream, Revision: r.Revision, Type: r.Type, ID: r.ID, Err: err}
+func halted(m Model, r eventstore.Recorded, err error) *HaltedError {
+	return &HaltedError{Model: m, Position: r.Position, Stream: r.Stream, Revision: r.Revision, Type: r.Type, ID: r.ID, Err: err}
 }
 
 // GapError says that facts of a stream never came: the read model would be wrong

@@ -27,11 +27,11 @@ func newWriter(t testing.TB, pool *pgxpool.Pool, blobs Blobs) *writer {
 	conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(ctx) })
-	_, err = conn.Exec(ctx, `set synchronous_commit = off`)
+	_, err = conn.Exec(ctx, `set synchronous_commit = off; set search_path to rm_1`)
 	require.NoError(t, err)
-	w := &writer{conn: conn, blobs: blobs, known: map[eventstore.ID]task.State{}}
+	w := &writer{conn: conn, model: 1, blobs: blobs, known: map[eventstore.ID]task.State{}}
 	var position int64
-	require.NoError(t, conn.QueryRow(ctx, `select position from rm_1.checkpoint`).Scan(&position))
+	require.NoError(t, conn.QueryRow(ctx, `select position from checkpoint`).Scan(&position))
 	w.position = eventstore.Position(position)
 	return w
 }

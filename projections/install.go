@@ -8,15 +8,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-const (
-	// Name of the read model that this version writes; its schema in Postgres.
-	Name = "rm_1"
-	// layout numbers the tables of rm_1.sql. A read model of an older layout is
-	// dropped and folded anew.
-	layout = 2
-)
+// layout numbers the tables of readmodel.sql. A read model of an older layout is
+// dropped and folded anew.
+const layout = 2
 
-//go:embed rm_1.sql
+// Model is a read model's number.
+type Model int
+
+// Schema in Postgres that holds the read model; it is its name, too.
+func (m Model) Schema() string { return fmt.Sprintf("rm_%d", int(m)) }
+
+//go:embed readmodel.sql
 var tables string
 
 //go:embed live.sql
@@ -24,11 +26,14 @@ var views string
 
 // LayoutError says that the read model was made by a newer version. It is not
 // touched: stop this process, or drop the schema to go back.
-type LayoutError struct{ Found, Known int }
+type LayoutError struct {
+	Model        Model
+	Found, Known int
+}
 
 func (e *LayoutError) Error() string {
 	return fmt.Sprintf("read model %s has layout %d and this version of Factgate knows %d; run the newer version, or drop schema %s to fold it anew with this one",
-		Name, e.Found, e.Known, Name)
+		e.Model.Schema(), e.Found, e.Known, e.Model.Schema())
 }
 
 // Begins reports how to begin a transaction; a connection and a pool do.
@@ -36,18 +41,20 @@ type Begins interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
-// Install makes the read model's tables and the views of schema live where they
-// are missing. It is safe to call at every start and by many processes at once.
-// Existing views stay as they are: which read model is in service is not decided
-// by a start. The error is a *LayoutError when a newer version was here.
-func Install(ctx context.Context, db Begins) error {
-	if err := install(ctx, db); err != nil {
-		return fmt.Errorf("install read model %s: %w", Name, err)
+// Install makes the first read model's tables and the views of schema live where
+// they are missing. It is safe to call at every start and by many processes at
+// once. Existing views stay as they are: which read model is in service is not
+// decided by a start. The error is a *LayoutError when a newer version was here.
+func Install(ctx context.Context, db Begins) error { return install(ctx, db, 1) }
+
+func install(ctx context.Context, db Begins, m Model) error {
+	if err := installIn(ctx, db, m); err != nil {
+		return fmt.Errorf("install read model %s: %w", m.Schema(), err)
 	}
 	return nil
 }
 
-func install(ctx context.Context, db Begins) error {
+func installIn(ctx context.Context, db Begins, m Model) error {
 	tx, err := db.Begin(ctx)
 	if err != nil {
 		return err
@@ -56,30 +63,36 @@ func install(ctx context.Context, db Begins) error {
 	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('factgate/projections/install', 0))`); err != nil {
 		return err
 	}
+	if _, err := tx.Exec(ctx, `set local search_path to `+m.Schema()); err != nil {
+		return err
+	}
 	var haveTables, haveViews bool
-	if err := tx.QueryRow(ctx, `select to_regclass('rm_1.checkpoint') is not null`).Scan(&haveTables); err != nil {
+	if err := tx.QueryRow(ctx, `select to_regclass('checkpoint') is not null`).Scan(&haveTables); err != nil {
 		return err
 	}
 	if haveTables {
 		var found int
-		if err := tx.QueryRow(ctx, `select layout from rm_1.checkpoint where name = $1`, Name).Scan(&found); err != nil {
+		if err := tx.QueryRow(ctx, `select layout from checkpoint`).Scan(&found); err != nil {
 			return err
 		}
 		switch {
 		case found > layout:
-			return &LayoutError{Found: found, Known: layout}
+			return &LayoutError{Model: m, Found: found, Known: layout}
 		case found < layout:
-			if _, err := tx.Exec(ctx, `drop schema rm_1 cascade`); err != nil {
+			if _, err := tx.Exec(ctx, `drop schema `+m.Schema()+` cascade`); err != nil {
 				return err
 			}
 			haveTables = false
 		}
 	}
 	if !haveTables {
+		if _, err := tx.Exec(ctx, `create schema `+m.Schema()); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, tables); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `insert into rm_1.checkpoint (name, layout, position) values ($1, $2, 0)`, Name, layout); err != nil {
+		if _, err := tx.Exec(ctx, `insert into checkpoint (name, layout, position) values ($1, $2, 0)`, m.Schema(), layout); err != nil {
 			return err
 		}
 	}

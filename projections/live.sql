@@ -1,12 +1,13 @@
--- The views that readers use. They point at one read model as a whole.
+-- The views that readers use. They point at one read model as a whole: the one
+-- that the search path names when this is applied.
 
 create schema if not exists live;
 
-create or replace view live.checkpoint as select * from rm_1.checkpoint;
-create or replace view live.tasks      as select * from rm_1.tasks;
-create or replace view live.sub_tasks  as select * from rm_1.sub_tasks;
-create or replace view live.declines   as select * from rm_1.declines;
-create or replace view live.findings   as select * from rm_1.findings;
-create or replace view live.facts      as select * from rm_1.facts;
-create or replace view live.scanners   as select * from rm_1.scanners;
-create or replace view live.dead_letters as select * from rm_1.dead_letters;
+create or replace view live.checkpoint as select * from checkpoint;
+create or replace view live.tasks as select * from tasks;
+create or replace view live.sub_tasks as select * from sub_tasks;
+create or replace view live.declines as select * from declines;
+create or replace view live.findings as select * from findings;
+create or replace view live.facts as select * from facts;
+create or replace view live.scanners as select * from scanners;
+create or replace view live.dead_letters as select * from dead_letters;

@@ -17,7 +17,7 @@ import (
 // one statement a table, however many rows it has.
 
 const upsertTasks = `
-insert into rm_1.tasks as t (
+insert into tasks as t (
 	task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict,
 	observed_types, last_event_at, errors, warnings, notes, late, revision, position, state,
@@ -170,7 +170,7 @@ func (r *taskColumns) args() []any {
 }
 
 const upsertSubTasks = `
-insert into rm_1.sub_tasks (
+insert into sub_tasks (
 	task_id, type, state, attempt, scanner, started_at, ended_at, heard_at, result, kind, reason, reason_zh,
 	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state)
 select task_id, type, state, attempt, scanner::json, started_at, ended_at, heard_at, result, kind, reason, reason_zh,
@@ -264,7 +264,7 @@ func (r *subTaskColumns) args() []any {
 }
 
 const upsertDeclines = `
-insert into rm_1.declines (task_id, type, code, reason, reason_zh, scanner, at, late)
+insert into declines (task_id, type, code, reason, reason_zh, scanner, at, late)
 select task_id, type, code, reason, reason_zh, scanner::json, at, late
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[])
 as u (task_id, type, code, reason, reason_zh, scanner, at, late)
@@ -300,11 +300,11 @@ func (r *declineColumns) args() []any {
 }
 
 const deleteDeclines = `
-delete from rm_1.declines d using unnest($1::uuid[], $2::text[]) as u (task_id, type)
+delete from declines d using unnest($1::uuid[], $2::text[]) as u (task_id, type)
 where d.task_id = u.task_id and d.type = u.type`
 
 const deleteFindings = `
-delete from rm_1.findings f using unnest($1::uuid[], $2::text[]) as u (task_id, type)
+delete from findings f using unnest($1::uuid[], $2::text[]) as u (task_id, type)
 where f.task_id = u.task_id and f.type = u.type`
 
 // typeColumns name sub-tasks.
@@ -321,7 +321,7 @@ func (r *typeColumns) add(id eventstore.ID, subTaskType string) {
 func (r *typeColumns) args() []any { return []any{r.id, r.name} }
 
 const insertFindings = `
-insert into rm_1.findings (task_id, type, ordinal, attempt, rule, severity, message_en, message_zh,
+insert into findings (task_id, type, ordinal, attempt, rule, severity, message_en, message_zh,
 	path, line, col, end_line, end_col, cell, pointer, suppressed)
 select * from unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
 	$9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::boolean[])`
@@ -375,7 +375,7 @@ func (r *findingColumns) args() []any {
 // A fact is inserted, never replaced: a second one at the same place would be a
 // defect, and the primary key says so.
 const insertFacts = `
-insert into rm_1.facts (task_id, revision, id, type, sub_task_type, attempt, position, recorded_at, late)
+insert into facts (task_id, revision, id, type, sub_task_type, attempt, position, recorded_at, late)
 select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::boolean[])`
 
 func factArgs(facts []factRow) []any {
@@ -403,7 +403,7 @@ func factArgs(facts []factRow) []any {
 }
 
 const upsertScanners = `
-insert into rm_1.scanners (type, first_position, first_seen_at, last_position, last_seen_at, online, instance, version, rules_digest, config_digest)
+insert into scanners (type, first_position, first_seen_at, last_position, last_seen_at, online, instance, version, rules_digest, config_digest)
 select * from unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::boolean[], $7::text[], $8::text[], $9::text[], $10::text[])
 on conflict (type) do update set
 	last_position = excluded.last_position, last_seen_at = excluded.last_seen_at, online = excluded.online,

@@ -27,6 +27,8 @@ const (
 
 // Options of a runner; the zero value is right for production.
 type Options struct {
+	// Model is the read model to write; 0 means the first.
+	Model Model
 	// MaxEvents and MaxBytes bound a batch, and once more what is received ahead
 	// of it. 0 means 10,000 events and 16 MiB. A single event may be larger.
 	MaxEvents, MaxBytes int
@@ -35,7 +37,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Runner keeps the read model up to date. Any number of runners may run, in any
+// Runner keeps one read model up to date. Any number of runners may run, in any
 // number of processes: one writes, the others stand by.
 type Runner struct {
 	log   eventstore.Follower
@@ -49,7 +51,7 @@ type Runner struct {
 
 // Status is what a runner knows of its work.
 type Status struct {
-	Name     string
+	Model    Model
 	Writer   bool                // this runner holds the lock
 	Position eventstore.Position // of the checkpoint, as last seen
 	// CaughtUp: everything that stood in the log when we last looked is applied.
@@ -69,6 +71,9 @@ type Status struct {
 // runs, which must be a session of Postgres itself, not of a pooler that shares
 // sessions among transactions.
 func NewRunner(log eventstore.Follower, pool *pgxpool.Pool, blobs Blobs, o Options) *Runner {
+	if o.Model == 0 {
+		o.Model = 1
+	}
 	if o.MaxEvents <= 0 {
 		o.MaxEvents = 10_000
 	}
@@ -78,7 +83,7 @@ func NewRunner(log eventstore.Follower, pool *pgxpool.Pool, blobs Blobs, o Optio
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{log: log, pool: pool, blobs: blobs, o: o, status: Status{Name: Name}}
+	return &Runner{log: log, pool: pool, blobs: blobs, o: o, status: Status{Model: o.Model}}
 }
 
 // Status may be called at any time.
@@ -140,14 +145,14 @@ func (r *Runner) session(ctx context.Context, well func()) error {
 		_ = conn.Close(closing)
 		r.note(func(s *Status) { s.Writer, s.CaughtUp, s.waiting = false, false, time.Time{} })
 	}()
-	if err := Install(ctx, conn); err != nil {
+	if err := install(ctx, conn, r.o.Model); err != nil {
 		return err
 	}
 	w, err := r.acquire(ctx, conn)
 	if err != nil {
 		return err
 	}
-	r.o.Logger.Info("writing the read model", "name", Name, "position", uint64(w.position))
+	r.o.Logger.Info("writing the read model", "name", r.o.Model.Schema(), "position", uint64(w.position))
 	r.note(func(s *Status) { s.Writer, s.Halted, s.Trouble = true, nil, nil })
 	err = r.follow(ctx, w, well)
 	var stop *HaltedError
@@ -168,14 +173,17 @@ func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 	if _, err := conn.Exec(ctx, `set synchronous_commit = off`); err != nil {
 		return nil, fmt.Errorf("prepare the writer's session: %w", err)
 	}
+	if _, err := conn.Exec(ctx, `set search_path to `+r.o.Model.Schema()); err != nil {
+		return nil, fmt.Errorf("prepare the writer's session: %w", err)
+	}
 	for {
 		var locked bool
-		if err := conn.QueryRow(ctx, `select pg_try_advisory_lock(hashtextextended('factgate/projections/' || $1, 0))`, Name).Scan(&locked); err != nil {
+		if err := conn.QueryRow(ctx, `select pg_try_advisory_lock(hashtextextended('factgate/projections/' || $1, 0))`, r.o.Model.Schema()).Scan(&locked); err != nil {
 			return nil, fmt.Errorf("try for the writer's lock: %w", err)
 		}
-		w := &writer{conn: conn, blobs: r.blobs, known: make(map[eventstore.ID]task.State)}
+		w := &writer{conn: conn, model: r.o.Model, blobs: r.blobs, known: make(map[eventstore.ID]task.State)}
 		var position int64
-		if err := conn.QueryRow(ctx, `select position from rm_1.checkpoint where name = $1 and layout = $2`, Name, layout).Scan(&position); err != nil {
+		if err := conn.QueryRow(ctx, `select position from checkpoint where layout = $1`, layout).Scan(&position); err != nil {
 			return nil, fmt.Errorf("read the checkpoint: %w", err)
 		}
 		w.position = eventstore.Position(position)

@@ -16,9 +16,11 @@ import (
 const maxKnown = 2_000
 
 // writer owns the read model for as long as its connection lives: the connection
-// holds the lock, and everything is written through it.
+// holds the lock, and everything is written through it. Its search path is the
+// read model's schema.
 type writer struct {
 	conn     *pgx.Conn
+	model    Model
 	blobs    Blobs
 	position eventstore.Position // of the checkpoint in the database
 	eventAt  time.Time           // of the newest event in the tables
@@ -39,7 +41,7 @@ func (w *writer) apply(ctx context.Context, events []eventstore.Recorded, upTo e
 	// Postgres refuses a row, now and for ever. One at a time finds out whose.
 	for _, r := range events {
 		if err := w.applyAll(ctx, []eventstore.Recorded{r}, r.Position); final(err) {
-			return halted(r, err)
+			return halted(w.model, r, err)
 		} else if err != nil {
 			return err
 		}
@@ -61,11 +63,12 @@ func (w *writer) applyAll(ctx context.Context, events []eventstore.Recorded, upT
 	if b.upTo != w.position {
 		if err := w.write(ctx, b); err != nil {
 			clear(w.known) // it may hold what the database does not
-			return fmt.Errorf("write read model %s up to position %d: %w", Name, b.upTo, err)
+			return fmt.Errorf("write read model %s up to position %d: %w", w.model.Schema(), b.upTo, err)
 		}
 		w.remember(b)
 	}
 	if stop != nil {
+		stop.Model = w.model
 		return stop
 	}
 	return nil
@@ -92,7 +95,7 @@ func (w *writer) load(ctx context.Context, events []eventstore.Recorded) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	rows, err := w.conn.Query(ctx, `select task_id, state from rm_1.tasks where task_id = any($1)`, uuids(wanted))
+	rows, err := w.conn.Query(ctx, `select task_id, state from tasks where task_id = any($1)`, uuids(wanted))
 	if err != nil {
 		return fmt.Errorf("load task states: %w", err)
 	}
@@ -132,11 +135,11 @@ func (w *writer) write(ctx context.Context, b *batch) error {
 
 	// First the checkpoint: its row lock keeps everybody else out until we commit,
 	// and if it has moved we are not the writer any more.
-	tag, err := tx.Exec(ctx, `update rm_1.checkpoint
+	tag, err := tx.Exec(ctx, `update checkpoint
 		set position = $2, event_at = coalesce($3, event_at), moved_at = now(),
 		    halted_at = null, halted_position = null, halted_reason = null
-		where name = $4 and layout = $5 and position = $1`,
-		int64(w.position), int64(b.upTo), instant(b.eventAt), Name, layout)
+		where layout = $4 and position = $1`,
+		int64(w.position), int64(b.upTo), instant(b.eventAt), layout)
 	if err != nil {
 		return err
 	}
@@ -233,14 +236,14 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 
 // halt writes down why the read model stopped, for readers in other processes.
 func (w *writer) halt(ctx context.Context, h *HaltedError) error {
-	tag, err := w.conn.Exec(ctx, `update rm_1.checkpoint set halted_at = now(), halted_position = $2, halted_reason = $3
-		where name = $1 and position = $4`, Name, int64(h.Position), clean(h.Error()), int64(w.position))
+	tag, err := w.conn.Exec(ctx, `update checkpoint set halted_at = now(), halted_position = $1, halted_reason = $2
+		where position = $3`, int64(h.Position), clean(h.Error()), int64(w.position))
 	if err == nil && tag.RowsAffected() != 1 {
 		err = errCheckpointMoved
 	}
 	if err != nil {
 		// Not with h in the chain: it is met again, and then written down.
-		return fmt.Errorf("write down that read model %s halted (%s): %w", Name, h.Error(), err)
+		return fmt.Errorf("write down that read model %s halted (%s): %w", w.model.Schema(), h.Error(), err)
 	}
 	return nil
 }

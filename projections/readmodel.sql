@@ -1,4 +1,4 @@
--- Read model rm_1. Applied once, in one transaction, into an empty schema; a
+-- Read model  Applied once, in one transaction, into an empty schema; a
 -- change of these tables is a new number in install.go, and the read model is
 -- folded anew.
 --
@@ -6,9 +6,7 @@
 -- any number, and none may stop the fold. JSON that may hold U+0000, which jsonb
 -- and text refuse, is json.
 
-create schema rm_1;
-
-create table rm_1.checkpoint (
+create table checkpoint (
     name            text primary key,
     layout          integer not null,
     position        bigint not null,         -- everything up to here is in the tables
@@ -19,7 +17,7 @@ create table rm_1.checkpoint (
     halted_reason   text
 );
 
-create table rm_1.tasks (
+create table tasks (
     task_id         uuid primary key,
     first_position  bigint not null,         -- of the task's first fact: the order of lists
     phase           text not null,
@@ -55,13 +53,13 @@ create table rm_1.tasks (
 
 -- Keyset paging, newest first. The project is cut because an index entry has a
 -- limited size and a project's name has none.
-create index tasks_newest on rm_1.tasks (first_position desc);
-create index tasks_by_status on rm_1.tasks (status, first_position desc);
-create index tasks_by_project on rm_1.tasks (left(project, 100), first_position desc);
+create index tasks_newest on tasks (first_position desc);
+create index tasks_by_status on tasks (status, first_position desc);
+create index tasks_by_project on tasks (left(project, 100), first_position desc);
 
-create index tasks_by_origin on rm_1.tasks (rescan_of, first_position desc) where rescan_of is not null;
+create index tasks_by_origin on tasks (rescan_of, first_position desc) where rescan_of is not null;
 
-create table rm_1.sub_tasks (
+create table sub_tasks (
     task_id         uuid not null,
     type            text not null,
     state           text not null,
@@ -89,7 +87,7 @@ create table rm_1.sub_tasks (
     primary key (task_id, type)
 );
 
-create table rm_1.declines (
+create table declines (
     task_id   uuid not null,
     type      text not null,
     code      text not null,
@@ -101,7 +99,7 @@ create table rm_1.declines (
     primary key (task_id, type)
 );
 
-create table rm_1.findings (
+create table findings (
     task_id    uuid not null,
     type       text not null,
     ordinal    integer not null,             -- the scanner's own order
@@ -122,7 +120,7 @@ create table rm_1.findings (
 );
 
 -- The index of the time line; the facts themselves stay in the log.
-create table rm_1.facts (
+create table facts (
     task_id       uuid not null,
     revision      bigint not null,
     id            uuid not null,
@@ -135,7 +133,7 @@ create table rm_1.facts (
     primary key (task_id, revision)
 );
 
-create table rm_1.scanners (
+create table scanners (
     type           text primary key,
     first_position bigint not null,
     first_seen_at  timestamptz not null,
@@ -149,7 +147,7 @@ create table rm_1.scanners (
 );
 
 -- Each delivery that a scanner parked, and what became of it.
-create table rm_1.dead_letters (
+create table dead_letters (
     task_id         uuid not null,
     type            text not null,
     attempt         bigint not null,         -- the one that was parked
@@ -165,5 +163,5 @@ create table rm_1.dead_letters (
     primary key (task_id, type, attempt)
 );
 
-create index dead_letters_newest on rm_1.dead_letters (parked_position desc);
-create index dead_letters_open on rm_1.dead_letters (parked_position desc) where state = 'OPEN';
+create index dead_letters_newest on dead_letters (parked_position desc);
+create index dead_letters_open on dead_letters (parked_position desc) where state = 'OPEN';
