@@ -50,6 +50,8 @@ const (
 	// historyCost is what a page of history costs besides its entries: it reads a
 	// stream of its own.
 	historyCost = 100
+	// reportCost is what a report costs that is read for a task as of a moment.
+	reportCost = 500
 	// tryCost is what a task of a dry run costs: a stream, and to judge it.
 	tryCost = 100
 )
