@@ -46,10 +46,13 @@ func (q *query) taskAsOf(ctx context.Context, id queries.TaskID, args taskArgs) 
 	if err != nil {
 		return nil, err
 	}
-	if err := ledgerOf(ctx).spend(historyCost); err != nil {
+	with, cost := wanted(ctx, ""), historyCost
+	if with.Silent {
+		cost += presenceCost
+	}
+	if err := ledgerOf(ctx).spend(cost); err != nil {
 		return nil, err
 	}
-	with := wanted(ctx, "")
 	t, err := q.queries.TaskAsOf(ctx, id, at, with)
 	if err != nil || t == nil {
 		return nil, err
