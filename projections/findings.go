@@ -2,11 +2,8 @@ package projections
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 
 	"github.com/jackc/pgx/v5"
@@ -27,7 +24,7 @@ type Blobs interface {
 
 // ErrBlobGone says that a report is not there any more. Its findings are lost to
 // the read model, which says so; the facts stand.
-var ErrBlobGone = errors.New("the blob is gone")
+var ErrBlobGone = report.ErrGone
 
 // What became of a sub-task's report.
 const (
@@ -70,8 +67,7 @@ func (w *findingWriter) report(ctx context.Context, id eventstore.ID, t task.Sub
 	defer func() { _ = blob.Close() }() // only read
 
 	start, ordinal, flushed := len(w.rows.ordinal), 0, false
-	source := &digestReader{r: io.LimitReader(blob, report.MaxBytes), hash: sha256.New()}
-	_, err = report.Read(source, func(f report.Finding) error {
+	err = report.ReadStored(blob, t.Report.SHA256, func(f report.Finding) error {
 		w.rows.add(id, t, ordinal, f)
 		w.bytes += findingWeight(f)
 		ordinal++
@@ -81,9 +77,6 @@ func (w *findingWriter) report(ctx context.Context, id eventstore.ID, t task.Sub
 		start, flushed = 0, true
 		return w.flush(ctx)
 	})
-	if err == nil {
-		err = source.check(t.Report.SHA256)
-	}
 	if !errors.Is(err, report.ErrDamaged) {
 		return reportRead, err
 	}
@@ -105,30 +98,6 @@ func (w *findingWriter) flush(ctx context.Context) error {
 	w.rows.cut(0)
 	w.bytes = 0
 	return err
-}
-
-// digestReader learns the digest of what is read through it.
-type digestReader struct {
-	r    io.Reader
-	hash hash.Hash
-}
-
-func (d *digestReader) Read(p []byte) (int, error) {
-	n, err := d.r.Read(p)
-	d.hash.Write(p[:n])
-	return n, err
-}
-
-// check reads on to the end and compares with what the fact says; a fact that
-// names no digest is taken at its word.
-func (d *digestReader) check(want string) error {
-	if _, err := io.Copy(io.Discard, d); err != nil {
-		return fmt.Errorf("read scan report: %w", err)
-	}
-	if got := hex.EncodeToString(d.hash.Sum(nil)); want != "" && got != want {
-		return fmt.Errorf("%w: its digest is %s and the fact says %s", report.ErrDamaged, got, want)
-	}
-	return nil
 }
 
 func findingWeight(f report.Finding) int {

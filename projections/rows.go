@@ -77,11 +77,11 @@ func (r *taskColumns) add(c *change) error {
 		status      *string
 		verdict     *string
 		verdictID   pgtype.UUID
-		deadline    *time.Time
+		deadline    = instant(s.Deadline())
 		closedCause *string
 		closedAt    *time.Time
 		closed      *int64
-		counts      report.Counts
+		counts      = s.Counts()
 		rescanOf    pgtype.UUID
 		withdrawn   *string
 	)
@@ -94,9 +94,6 @@ func (r *taskColumns) add(c *change) error {
 	if s.Cancelled != nil {
 		reason := clean(s.Cancelled.Reason)
 		withdrawn = &reason
-	}
-	if s.Created != nil {
-		deadline = instant(s.CreatedAt.Add(s.Created.Window.Length()))
 	}
 	if s.Closed != nil {
 		closedCause, closedAt = optional(string(s.Closed.Cause)), instant(s.Closed.ClosedAt)
@@ -113,13 +110,6 @@ func (r *taskColumns) add(c *change) error {
 		status, verdict = optional(string(s.Verdict.Status)), &text
 		if id, err := eventstore.ParseID(s.VerdictID); err == nil {
 			verdictID = pgtype.UUID{Bytes: id, Valid: true}
-		}
-	}
-	for _, t := range s.SubTasks {
-		if t.Summary != nil {
-			counts.Error += t.Summary.Error
-			counts.Warning += t.Summary.Warning
-			counts.Note += t.Summary.Note
 		}
 	}
 	state, err := jsonText(s)

@@ -10,13 +10,6 @@ import (
 	"github.com/factgate/factgate/domain/task"
 )
 
-// AsOf is a moment of a task's past; the zero value is now. At most one of the
-// two is given.
-type AsOf struct {
-	Revision *int64     // the facts up to and with this one, judged when it was recorded
-	Time     *time.Time // the facts that were recorded by then, judged then
-}
-
 // Explained is why a task stood as it did at a moment.
 type Explained struct {
 	// Explanation is zero but for State, NONE, while no rule set was chosen.
@@ -35,7 +28,7 @@ type Explained struct {
 // straight from its stream and by the rule set that the task was opened under.
 func (q *Queries) Explain(ctx context.Context, id TaskID, at AsOf, now time.Time) (Explained, error) {
 	out := Explained{At: now, Newest: -1, Explanation: rules.Explanation{State: rules.WindowNone}}
-	if at.Revision != nil && at.Time != nil {
+	if at.given() > 1 {
 		return out, &domain.Error{Kind: domain.Invalid, Rule: "explain.at", Msg: "give a revision or a time, not both", MsgZH: "修订号与时间只能给出一个"}
 	}
 	if at.Revision != nil && *at.Revision < 0 {
@@ -69,25 +62,6 @@ func (q *Queries) Explain(ctx context.Context, id TaskID, at AsOf, now time.Time
 	}
 	out.Explanation = rules.Explain(rs, facts, out.At)
 	return out, q.evidence(ctx, id, &out)
-}
-
-// asOf takes the facts that were there at a moment. A store's clock may run
-// backwards; a fact never stands before the one that it followed.
-func asOf(facts []task.Recorded, at AsOf, now time.Time) ([]task.Recorded, time.Time) {
-	switch {
-	case at.Revision != nil:
-		facts = facts[:min(int64(len(facts)), *at.Revision+1)] // a stream has a first fact
-		now = facts[len(facts)-1].At
-	case at.Time != nil:
-		now = *at.Time
-		for i, f := range facts {
-			if f.At.After(now) {
-				facts = facts[:i]
-				break
-			}
-		}
-	}
-	return facts, now
 }
 
 // evidence reads the facts that an explanation stands on as history shows them.

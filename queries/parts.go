@@ -30,6 +30,8 @@ type SubTask struct {
 	Coverage    *task.Coverage
 	DurationMS  int64
 	Report      ReportState
+
+	blob *task.Blob // the report; of a task as of a moment only
 }
 
 // ReportState says what became of a sub-task's report.

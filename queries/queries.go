@@ -1,9 +1,9 @@
 // Package queries answers questions about tasks: one file a question.
 //
 // Lists and details come from the read model in service (the views of schema
-// live) and say which position of the log they are the fold of. History and
-// [Queries.StateNow] come from the stream itself, so they are right even while
-// the read model is behind.
+// live) and say which position of the log they are the fold of. History, the past
+// ([Queries.TaskAsOf]) and [Queries.StateNow] come from the stream itself, so they
+// are right even while the read model is behind.
 //
 // Every question takes a fixed number of SQL statements, however long its answer
 // is: what belongs to the tasks of a page is asked for all of them at once.
@@ -36,8 +36,9 @@ const MaxPage = 200
 
 // Queries is every question there is. It is safe for concurrent use.
 type Queries struct {
-	pool *pgxpool.Pool
-	log  eventstore.Reader
+	pool    *pgxpool.Pool
+	log     eventstore.Reader
+	reports Reports // nil: there are none to read
 }
 
 // New makes the queries. It closes nothing that it is given.

@@ -162,7 +162,7 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		return a, nil
 	}
 
-	questions := queries.New(db, log)
+	questions := queries.New(db, log).WithReports(blobReader{blobs})
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
 		Commands: commands.New(log), RuleBook: commands.NewRuleBook(log), HasBlob: blobReader{blobs}.has, Logger: c.logger,
 	})

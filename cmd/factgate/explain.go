@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -40,14 +39,12 @@ While a task is open it says what the verdict would be if the window closed now.
 				return err
 			}
 			variables := map[string]any{"id": args[0]}
-			if at != "" {
-				if revision, err := strconv.ParseInt(at, 10, 32); err == nil {
-					variables["revision"] = revision
-				} else if when, err := time.Parse(time.RFC3339, at); err == nil {
-					variables["time"] = when
-				} else {
-					return fmt.Errorf("--at %q is neither a revision such as 5 nor a time such as 2026-11-25T08:00:00Z", at)
-				}
+			moment, err := parseAt(at)
+			if err != nil {
+				return err
+			}
+			if moment != nil {
+				variables["revision"], variables["time"] = moment.Revision, moment.Time
 			}
 			if server == "" {
 				server = "http://127.0.0.1:8080"

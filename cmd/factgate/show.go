@@ -121,9 +121,22 @@ const shownFindings = 10
 // verdict prints the answer, why, who was heard and who was not, and the
 // findings that matter most.
 func (p *printer) verdict(t *taskView, findings []findingView) {
+	p.because(t)
+	p.parts(t)
+	p.findings(findings)
+	if p.server != "" {
+		p.say("  history: factgate history %s --server %s", "  历史：factgate history %s --server %s", t.ID, p.server)
+	}
+}
+
+func (p *printer) because(t *taskView) {
 	v := t.Verdict
 	p.say("%s: %s", "%s：%s", p.paint(v.Status), v.Because.in(p.zh))
 	p.say("  rule that held: %s (%s)", "  成立的规则：%s（%s）", v.Rule.ID, v.Rule.When)
+}
+
+// parts prints who was heard, how, and who was not.
+func (p *printer) parts(t *taskView) {
 	var took, declined []string
 	for _, s := range t.SubTasks {
 		outcome := s.State
@@ -143,10 +156,6 @@ func (p *printer) verdict(t *taskView, findings []findingView) {
 	p.list("known, but silent", "已知但未响应", t.Silent)
 	if t.LateFacts > 0 {
 		p.say("  late facts: %d", "  迟到事实：%d", t.LateFacts)
-	}
-	p.findings(findings)
-	if p.server != "" {
-		p.say("  history: factgate history %s --server %s", "  历史：factgate history %s --server %s", t.ID, p.server)
 	}
 }
 

@@ -82,8 +82,8 @@ type findingView struct {
 	Suppressed bool     `json:"suppressed"`
 }
 
-const findingsQuery = `query Findings($id: ID!, $after: String) {
-  task(id: $id) {
+const findingsQuery = `query Findings($id: ID!, $after: String, $asOf: AsOf) {
+  task(id: $id, asOf: $asOf) {
     findings(first: 200, after: $after) {
       edges { node { type rule severity path line cell pointer message { en zh } suppressed } }
       pageInfo { hasNextPage endCursor }
@@ -93,6 +93,11 @@ const findingsQuery = `query Findings($id: ID!, $after: String) {
 
 // findings asks for all findings of a task, page by page.
 func (c *client) findings(ctx context.Context, id string, each func(findingView)) error {
+	return c.findingsAsOf(ctx, id, nil, each)
+}
+
+// findingsAsOf asks for those of a moment; nil is now.
+func (c *client) findingsAsOf(ctx context.Context, id string, at *asOf, each func(findingView)) error {
 	var after *string
 	for {
 		var got struct {
@@ -106,7 +111,7 @@ func (c *client) findings(ctx context.Context, id string, each func(findingView)
 				}
 			}
 		}
-		if err := c.query(ctx, findingsQuery, map[string]any{"id": id, "after": after}, &got); err != nil {
+		if err := c.query(ctx, findingsQuery, map[string]any{"id": id, "after": after, "asOf": at}, &got); err != nil {
 			return err
 		}
 		for _, e := range got.Task.Findings.Edges {

@@ -26,25 +26,26 @@ func (q *query) Explain(ctx context.Context, args struct {
 	if err != nil {
 		return nil, err
 	}
-	return explain(ctx, q.queries, id, args.explainArgs)
+	return explain(ctx, q.queries, id, args.moment())
 }
 
 func (r *taskResolver) Explain(ctx context.Context, args explainArgs) (*explanation, error) {
-	return explain(ctx, r.page.queries, r.t.ID, args)
+	at := args.moment()
+	if r.page.asOf != nil && at == (queries.AsOf{}) {
+		at = *r.page.asOf
+	}
+	return explain(ctx, r.page.queries, r.t.ID, at)
 }
 
-func explain(ctx context.Context, q *queries.Queries, id queries.TaskID, args explainArgs) (*explanation, error) {
+func (args explainArgs) moment() queries.AsOf {
+	at, _ := asOf{Revision: args.AtRevision, Time: args.AtTime}.moment() // only a position can be wrong
+	return at
+}
+
+func explain(ctx context.Context, q *queries.Queries, id queries.TaskID, at queries.AsOf) (*explanation, error) {
 	// A stream, read twice, and a search for flips.
 	if err := ledgerOf(ctx).spend(2*historyCost + queries.MaxPage); err != nil {
 		return nil, err
-	}
-	var at queries.AsOf
-	if args.AtRevision != nil {
-		n := int64(*args.AtRevision)
-		at.Revision = &n
-	}
-	if args.AtTime != nil {
-		at.Time = &args.AtTime.Time
 	}
 	e, err := q.Explain(ctx, id, at, time.Now())
 	if err != nil {

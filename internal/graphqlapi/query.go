@@ -57,12 +57,16 @@ func (q *query) Tasks(ctx context.Context, args tasksArgs) (*taskConnection, err
 type taskArgs struct {
 	ID         graphql.ID
 	AtPosition *string
+	AsOf       *asOf
 }
 
 func (q *query) Task(ctx context.Context, args taskArgs) (*taskResolver, error) {
 	id, err := queries.ParseTaskID(string(args.ID))
 	if err != nil {
 		return nil, err
+	}
+	if args.AsOf != nil {
+		return q.taskAsOf(ctx, id, args)
 	}
 	if err := q.reach(ctx, args.AtPosition); err != nil {
 		return nil, err

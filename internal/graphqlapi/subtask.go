@@ -17,10 +17,16 @@ func (r *subTaskResolver) Scanner() *scannerResolver { return &scannerResolver{r
 func (r *subTaskResolver) StartedAt() *graphql.Time  { return instant(r.s.StartedAt) }
 func (r *subTaskResolver) EndedAt() *graphql.Time    { return instant(r.s.EndedAt) }
 func (r *subTaskResolver) DurationMs() Long          { return Long(r.s.DurationMS) }
-func (r *subTaskResolver) Report() string            { return string(r.s.Report) }
 func (r *subTaskResolver) Parked() bool              { return r.s.Parked }
 func (r *subTaskResolver) RetryWanted() bool         { return r.s.RetryWanted }
 func (r *subTaskResolver) Late() bool                { return r.s.Late }
+
+func (r *subTaskResolver) Report() (string, error) {
+	if r.s.Report == "" {
+		return "", errNotRead
+	}
+	return string(r.s.Report), nil
+}
 
 func (r *subTaskResolver) Result() *string {
 	return oneOf(r.s.Result, task.Pass, task.PassWithWarnings)

@@ -56,6 +56,7 @@ type taskPage struct {
 	queries *queries.Queries
 	ids     []queries.TaskID
 	with    queries.With
+	asOf    *queries.AsOf // of its one task, if it is a past one
 
 	mu       sync.Mutex
 	findings map[queries.FindingsQuery]*findingsRead
@@ -175,10 +176,14 @@ type findingsArgs struct {
 }
 
 func (r *taskResolver) Findings(ctx context.Context, args findingsArgs) (*findingConnection, error) {
-	page, err := r.page.findingsOf(ctx, r.t.ID, queries.FindingsQuery{
+	ask := queries.FindingsQuery{
 		First: size(args.First), After: text(args.After),
 		Severity: report.Severity(strings.ToLower(text(args.Severity))), Type: text(args.Type),
-	})
+	}
+	if r.page.asOf != nil {
+		return r.findingsAsOf(ctx, ask)
+	}
+	page, err := r.page.findingsOf(ctx, r.t.ID, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +196,8 @@ type historyArgs struct {
 }
 
 func (r *taskResolver) History(ctx context.Context, args historyArgs) ([]*factResolver, error) {
-	return history(ctx, r.page.queries, r.t.ID, args)
+	facts, err := history(ctx, r.page.queries, r.t.ID, args)
+	return r.until(facts), err
 }
 
 func history(ctx context.Context, q *queries.Queries, id queries.TaskID, args historyArgs) ([]*factResolver, error) {
