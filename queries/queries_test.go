@@ -123,7 +123,7 @@ func TestFindingsArePagedForEachTask(t *testing.T) {
 
 	var got []string
 	for query := (queries.FindingsQuery{First: 2}); ; {
-		pages, err := w.queries.Findings(ctx, []queries.TaskID{one, two, newTask()}, query)
+		pages, _, err := w.queries.Findings(ctx, []queries.TaskID{one, two, newTask()}, query)
 		require.NoError(t, err)
 		if query.After == "" {
 			require.Len(t, pages[two].Findings, 2)
@@ -138,7 +138,7 @@ func TestFindingsArePagedForEachTask(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{"AR000", "AR001", "AR002", "BR000", "BR001", "BR002", "BR003", "BR004", "BR005"}, got)
-	pages, err := w.queries.Findings(ctx, []queries.TaskID{one}, queries.FindingsQuery{Severity: report.Error, Type: "B"})
+	pages, _, err := w.queries.Findings(ctx, []queries.TaskID{one}, queries.FindingsQuery{Severity: report.Error, Type: "B"})
 	require.NoError(t, err)
 	require.Len(t, pages[one].Findings, 3)
 }
@@ -218,7 +218,7 @@ func TestWrongInputIsRefusedBeforeAnySQL(t *testing.T) {
 		_, err := q.Tasks(ctx, queries.TasksQuery{After: cursor})
 		require.Equal(t, "cursor.invalid", domain.RuleOf(err), cursor)
 	}
-	_, err := q.Findings(ctx, nil, queries.FindingsQuery{After: queries.Task{FirstPosition: 4}.Cursor()})
+	_, _, err := q.Findings(ctx, nil, queries.FindingsQuery{After: queries.Task{FirstPosition: 4}.Cursor()})
 	require.Equal(t, "cursor.invalid", domain.RuleOf(err))
 	for _, first := range []int{-1, 201} {
 		_, err := q.Tasks(ctx, queries.TasksQuery{First: first})

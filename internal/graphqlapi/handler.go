@@ -5,7 +5,8 @@
 // statements for each field of its text, however many tasks it finds: parts of
 // tasks are read for a whole page at once. Each answer that was read from the
 // read model says which one, and up to which position, in
-// extensions.readModel.
+// extensions.readModel. It is of one read model: a query that a switch overtook is
+// asked once more.
 //
 // It refuses, before any work: bodies, texts, depths and selections over the
 // limits below, and pages that together are over [maxEntries]. A query ends
@@ -32,6 +33,7 @@ import (
 
 	"github.com/factgate/factgate"
 	"github.com/factgate/factgate/commands"
+	"github.com/factgate/factgate/domain"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
@@ -60,6 +62,9 @@ type Options struct {
 	Commands *commands.Commands
 	// RuleBook answers for rule sets; without it such questions are refused.
 	RuleBook *commands.RuleBook
+	// ReadModels carries out what is wished for read models; without it such wishes
+	// are refused.
+	ReadModels *projections.Registry
 	// HasBlob reports whether a blob is still stored; rescans ask it.
 	HasBlob func(ctx context.Context, key string) (bool, error)
 	// Timeout bounds a query; 0 means 15 s.
@@ -89,7 +94,7 @@ func NewHandler(q *queries.Queries, waiter *projections.Waiter, o Options) (*Han
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait, commands: o.Commands, book: o.RuleBook, hasBlob: o.HasBlob},
+	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait, commands: o.Commands, book: o.RuleBook, registry: o.ReadModels, hasBlob: o.HasBlob},
 		graphql.UseStringDescriptions(),
 		graphql.MaxDepth(maxDepth),
 		graphql.MaxQueryLength(maxQueryBytes),
@@ -129,14 +134,36 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.o.Timeout)
 	defer cancel()
-	ledger := &ledger{mayWrite: r.Method == http.MethodPost}
-	result := h.schema.Exec(withLedger(ctx, ledger), req.Query, req.OperationName, req.Variables)
-	out := response{Data: result.Data, Errors: h.show(ctx, result.Errors), Extensions: ledger.extensions()}
+	out, result := h.execute(ctx, req, r.Method == http.MethodPost)
 	status := http.StatusOK
-	if len(out.Errors) > 0 && ctx.Err() == nil && !executed(result.Errors) {
+	if len(result.Errors) > 0 && ctx.Err() == nil && !executed(result.Errors) {
 		status = http.StatusBadRequest // refused as a whole
 	}
 	answer(w, status, out)
+}
+
+// maxOvertaken bounds how often one request is asked again because the read model
+// was switched under it. Switches are rare: twice in a request is not met.
+const maxOvertaken = 5
+
+// execute answers a request from one read model.
+func (h *Handler) execute(ctx context.Context, req request, mayWrite bool) (response, *graphql.Response) {
+	for tries := 1; ; tries++ {
+		ledger := &ledger{mayWrite: mayWrite}
+		result := h.schema.Exec(withLedger(ctx, ledger), req.Query, req.OperationName, req.Variables)
+		mixed, again := ledger.overtaken()
+		if again && tries < maxOvertaken && ctx.Err() == nil {
+			continue
+		}
+		out := response{Data: result.Data, Errors: h.show(ctx, result.Errors), Extensions: ledger.extensions()}
+		if mixed {
+			out.Errors = append(out.Errors, shown{
+				Message:    "the read model was switched while the query read it, and the answer is of two; ask again",
+				Extensions: &extensions{Code: "readmodel.switched", Kind: string(domain.Unavailable), MessageZH: "查询期间读模型发生了切换，结果来自两个读模型，请重试"},
+			})
+		}
+		return out, result
+	}
 }
 
 func read(w http.ResponseWriter, r *http.Request) (req request, bad *badRequest) {
