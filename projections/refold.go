@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -19,21 +18,21 @@ import (
 func (r *Registry) RebuildTask(ctx context.Context, id eventstore.ID) (Change, error) {
 	change := Change{State: Live, Changed: true}
 	err := r.administer(ctx, "fold a task anew", func(tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, `select number from readmodels.registry where state = 'LIVE'`).Scan(&change.Model); err != nil {
+		var found int
+		if err := tx.QueryRow(ctx, `select number, layout from readmodels.registry where state = 'LIVE'`).Scan(&change.Model, &found); err != nil {
 			return err
+		}
+		if found != Layout {
+			return &domain.Error{Kind: domain.Refused, Rule: "readmodel.layout",
+				Msg:   fmt.Sprintf("read model %s is of another version of Factgate, which must do this", change.Model.Schema()),
+				MsgZH: fmt.Sprintf("读模型 %s 属于其他版本的 Factgate，须由该版本执行", change.Model.Schema())}
 		}
 		if _, err := tx.Exec(ctx, `set local search_path to `+change.Model.Schema()); err != nil {
 			return err
 		}
 		// Its row lock keeps the writer out until we commit.
 		var position int64
-		err := tx.QueryRow(ctx, `update checkpoint set edition = edition + 1 where layout = $1 returning position`, Layout).Scan(&position)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return &domain.Error{Kind: domain.Refused, Rule: "readmodel.layout",
-				Msg:   fmt.Sprintf("read model %s is of another version of Factgate, which must do this", change.Model.Schema()),
-				MsgZH: fmt.Sprintf("读模型 %s 属于其他版本的 Factgate，须由该版本执行", change.Model.Schema())}
-		}
-		if err != nil {
+		if err := tx.QueryRow(ctx, `update checkpoint set edition = edition + 1 returning position`).Scan(&position); err != nil {
 			return err
 		}
 		change.Position = eventstore.Position(position)
