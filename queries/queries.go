@@ -78,6 +78,18 @@ func (q *Queries) snapshot(ctx context.Context, what string, read func(pgx.Tx) e
 	return failed(ctx, what, err)
 }
 
+// Hold runs read while the views stay as they are: the read model is not switched
+// before it returns.
+func (q *Queries) Hold(ctx context.Context, read func()) error {
+	return q.snapshot(ctx, "hold the read model", func(tx pgx.Tx) error {
+		_, err := at(ctx, tx)
+		if err == nil {
+			read()
+		}
+		return err
+	})
+}
+
 // at reads the position; it is the first statement of a snapshot, and must be: the
 // views are not switched to another read model while somebody who has read this
 // one reads on. The error is an *otherLayout when the tables are not those that

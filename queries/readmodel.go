@@ -197,7 +197,7 @@ func skippedIn(ctx context.Context, tx pgx.Tx, list []ReadModel) error {
 	if len(union) == 0 {
 		return nil
 	}
-	rows, err := tx.Query(ctx, strings.Join(union, " union all ")+" order by 1, 2")
+	rows, err := tx.Query(ctx, "select * from ("+strings.Join(union, " union all ")+") s order by 1, 2")
 	if err != nil {
 		return err
 	}

@@ -77,8 +77,9 @@ type Options struct {
 
 // Handler answers queries. It is safe for concurrent use.
 type Handler struct {
-	schema *graphql.Schema
-	o      Options
+	schema  *graphql.Schema
+	queries *queries.Queries
+	o       Options
 }
 
 // NewHandler makes the handler for POST (application/json) and GET (?query=) of
@@ -106,7 +107,7 @@ func NewHandler(q *queries.Queries, waiter *projections.Waiter, o Options) (*Han
 	if err != nil {
 		return nil, fmt.Errorf("GraphQL schema: %w", err)
 	}
-	return &Handler{schema: schema, o: o}, nil
+	return &Handler{schema: schema, queries: q, o: o}, nil
 }
 
 // request is GraphQL over HTTP's.
@@ -142,28 +143,28 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, status, out)
 }
 
-// maxOvertaken bounds how often one request is asked again because the read model
-// was switched under it. Switches are rare: twice in a request is not met.
-const maxOvertaken = 5
-
-// execute answers a request from one read model.
+// execute answers a request from one read model. If the read model was switched
+// while it was read, the request is executed once more while no switch can be.
 func (h *Handler) execute(ctx context.Context, req request, mayWrite bool) (response, *graphql.Response) {
-	for tries := 1; ; tries++ {
-		ledger := &ledger{mayWrite: mayWrite}
-		result := h.schema.Exec(withLedger(ctx, ledger), req.Query, req.OperationName, req.Variables)
-		mixed, again := ledger.overtaken()
-		if again && tries < maxOvertaken && ctx.Err() == nil {
-			continue
-		}
-		out := response{Data: result.Data, Errors: h.show(ctx, result.Errors), Extensions: ledger.extensions()}
-		if mixed {
-			out.Errors = append(out.Errors, shown{
-				Message:    "the read model was switched while the query read it, and the answer is of two; ask again",
-				Extensions: &extensions{Code: "readmodel.switched", Kind: string(domain.Unavailable), MessageZH: "查询期间读模型发生了切换，结果来自两个读模型，请重试"},
-			})
-		}
-		return out, result
+	var ledger *ledger
+	var result *graphql.Response
+	once := func() {
+		ledger = newLedger(mayWrite)
+		result = h.schema.Exec(withLedger(ctx, ledger), req.Query, req.OperationName, req.Variables)
 	}
+	once()
+	mixed, again := ledger.overtaken()
+	if again && h.queries.Hold(ctx, once) == nil {
+		mixed, _ = ledger.overtaken()
+	}
+	out := response{Data: result.Data, Errors: h.show(ctx, result.Errors), Extensions: ledger.extensions()}
+	if mixed {
+		out.Errors = append(out.Errors, shown{
+			Message:    "the read model was switched while the query read it, and the answer is of two; ask again",
+			Extensions: &extensions{Code: "readmodel.switched", Kind: string(domain.Unavailable), MessageZH: "查询期间读模型发生了切换，结果来自两个读模型，请重试"},
+		})
+	}
+	return out, result
 }
 
 func read(w http.ResponseWriter, r *http.Request) (req request, bad *badRequest) {

@@ -22,6 +22,8 @@ type ledger struct {
 	mixed   bool // parts were read from different read models
 }
 
+func newLedger(mayWrite bool) *ledger { return &ledger{mayWrite: mayWrite} }
+
 type ledgerKey struct{}
 
 func withLedger(ctx context.Context, l *ledger) context.Context {
