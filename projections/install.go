@@ -81,7 +81,10 @@ func install(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	// Somebody may have dropped its schema, or the views, by hand.
+	// Somebody may have dropped schemas, or the views, by hand.
+	if _, err := tx.Exec(ctx, `delete from readmodels.registry where state <> 'LIVE' and to_regclass('rm_' || number || '.checkpoint') is null`); err != nil {
+		return err
+	}
 	if err := tx.QueryRow(ctx, `select to_regclass($1) is not null`, live.Schema()+".checkpoint").Scan(&have); err != nil {
 		return err
 	}

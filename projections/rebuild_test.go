@@ -357,11 +357,16 @@ func TestADroppedSchemaIsMadeAnew(t *testing.T) {
 	last := write(t, log, anything(rnd, blobs))
 	reach(t, pool, last)
 	stop()
-	_, err := pool.Exec(ctx, `drop schema rm_1 cascade`)
+	change, err := NewRegistry(pool, log, blobs).Rebuild(ctx, Rebuild{Reason: "test"})
+	require.NoError(t, err)
+	_, err = pool.Exec(ctx, `drop schema rm_1 cascade; drop schema `+change.Model.Schema()+` cascade`)
 	require.NoError(t, err)
 	start(t, NewRunner(log, pool, blobs, Options{}))
 	reach(t, pool, last)
 	requireFolded(t, pool, everything(t, log))
+	list, err := NewRegistry(pool, log, blobs).entries(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []entry{{model: 1, layout: Layout, state: Live}}, list)
 }
 
 // passBy says in the log that a fact is to be passed by.

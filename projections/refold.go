@@ -11,6 +11,9 @@ import (
 	"github.com/factgate/factgate/eventstore"
 )
 
+// maxTaskFacts of a task that is folded by itself; commands.Load has the same limit.
+const maxTaskFacts = 50_000
+
 // RebuildTask folds the rows of one task of the read model in service anew from
 // its stream, up to where the read model is, in one transaction: readers see the
 // old rows or the new ones. The writer then begins again from its checkpoint, so
@@ -90,6 +93,11 @@ func (r *Registry) foldTask(ctx context.Context, id eventstore.ID, upTo eventsto
 		}
 		if e.Position > upTo {
 			break
+		}
+		if len(events) == maxTaskFacts {
+			return nil, &domain.Error{Kind: domain.Refused, Rule: "task.too_long",
+				Msg:   fmt.Sprintf("the task has more than %d facts; rebuild the whole read model instead", maxTaskFacts),
+				MsgZH: fmt.Sprintf("任务的事实超过 %d 条；请重建整个读模型", maxTaskFacts)}
 		}
 		events = append(events, e)
 	}

@@ -38,10 +38,11 @@ const MaxPage = 200
 type Queries struct {
 	pool *pgxpool.Pool
 	log  eventstore.Reader
+	hold chan struct{} // one at a time, lest holders take all connections from what they hold
 }
 
 // New makes the queries. It closes nothing that it is given.
-func New(pool *pgxpool.Pool, log eventstore.Reader) *Queries { return &Queries{pool: pool, log: log} }
+func New(pool *pgxpool.Pool, log eventstore.Reader) *Queries { return &Queries{pool: pool, log: log, hold: make(chan struct{}, 1)} }
 
 // TaskID names a task; see ParseTaskID.
 type TaskID = eventstore.ID
@@ -81,6 +82,12 @@ func (q *Queries) snapshot(ctx context.Context, what string, read func(pgx.Tx) e
 // Hold runs read while the views stay as they are: the read model is not switched
 // before it returns.
 func (q *Queries) Hold(ctx context.Context, read func()) error {
+	select {
+	case q.hold <- struct{}{}:
+		defer func() { <-q.hold }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	return q.snapshot(ctx, "hold the read model", func(tx pgx.Tx) error {
 		_, err := at(ctx, tx)
 		if err == nil {

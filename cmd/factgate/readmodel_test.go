@@ -84,6 +84,9 @@ func TestKilledProjectorsRebuildAReadModelUnderLoad(t *testing.T) {
 	d.apis = d.role(1, "api", d.store(), d.tables(), blobs, []string{"--listen", "127.0.0.1:0"})
 	d.projectors = d.role(2, "projector", d.store(), d.tables(), blobs)
 	server := d.apis[0].ready
+	wrong := run(t, "projector", "--rebuild", "never")
+	require.Equal(t, exitError, wrong.code)
+	require.Contains(t, wrong.errors, "use auto or manual")
 	db, err := pgxpool.New(t.Context(), d.postgres.URL())
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
