@@ -40,6 +40,8 @@ type Log interface {
 //	ActivateRuleSet   … and is put in service, for all or for one project
 //	ConfigureProject  a project's rule set and window lengths
 //
+//	SkipFact  read models pass by a fact that they cannot apply
+//
 // It is safe for concurrent use and holds no state.
 type Commands struct {
 	log Log

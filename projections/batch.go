@@ -17,6 +17,8 @@ type batch struct {
 	facts    []factRow
 	scanners map[string]*scannerRow
 	dead     deadLetters
+	skips    skips // that it may pass by
+	skipped  []skipped
 	upTo     eventstore.Position
 	eventAt  time.Time // of the newest event folded; zero if there is none
 }
@@ -60,9 +62,10 @@ func taskOf(r eventstore.Recorded) (id eventstore.ID, ok bool) {
 
 // fold applies events, in position order, to the states of their tasks. known
 // gives the state of a task as the read model has it. An event that cannot be
-// applied ends the batch before it; the *HaltedError says why.
-func fold(events []eventstore.Recorded, from eventstore.Position, known func(eventstore.ID) (task.State, bool)) (*batch, *HaltedError) {
-	b := &batch{tasks: make(map[eventstore.ID]*change), upTo: from}
+// applied and may not be skipped ends the batch before it; the *HaltedError says
+// why.
+func fold(events []eventstore.Recorded, from eventstore.Position, skips skips, known func(eventstore.ID) (task.State, bool)) (*batch, *HaltedError) {
+	b := &batch{tasks: make(map[eventstore.ID]*change), skips: skips, upTo: from}
 	for _, r := range events {
 		if err := b.add(r, known); err != nil {
 			return b, halted(0, r, err)
@@ -73,17 +76,18 @@ func fold(events []eventstore.Recorded, from eventstore.Position, known func(eve
 }
 
 func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State, bool)) error {
+	refused := b.skips[r.Position] != nil && b.skips[r.Position].refused
 	if r.Stream.Category == scanner.Category {
+		if refused {
+			_, err := b.pass(r, errRefused)
+			return err
+		}
 		b.addScanner(r)
 		return nil
 	}
 	id, ok := taskOf(r)
 	if !ok {
 		return nil
-	}
-	fact, err := task.Decode(r.Type, r.Data)
-	if err != nil {
-		return err
 	}
 	c := b.tasks[id]
 	if c == nil {
@@ -93,11 +97,21 @@ func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State
 			c.first = r.Position
 		}
 	}
-	switch {
-	case r.Revision < c.after.Facts:
+	if r.Revision < c.after.Facts {
 		return nil // folded before
+	}
+	fact, err := task.Decode(r.Type, r.Data)
+	switch {
+	case err != nil:
 	case r.Revision > c.after.Facts:
-		return &GapError{Expected: c.after.Facts, Found: r.Revision}
+		err = &GapError{Expected: c.after.Facts, Found: r.Revision}
+	case refused:
+		err = errRefused
+	}
+	if err != nil {
+		if fact, err = b.pass(r, err); err != nil {
+			return err
+		}
 	}
 	if b.tasks[id] == nil {
 		b.tasks[id] = c

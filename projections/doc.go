@@ -14,17 +14,21 @@
 //     it. Other runners stand by and take over.
 //   - When the log or Postgres is away, it tries again, from the checkpoint.
 //
-// It refuses to skip. A fact that it cannot apply (a type that a newer version
+// It refuses to skip of its own. A fact that it cannot apply (a type that a newer version
 // wrote, data that cannot be decoded, a fact missing before it) stops the read
 // model with a [*HaltedError]; everything before that fact is applied, and the
 // reason stands in the checkpoint for every reader to see. That is why the
 // runner follows the log without a type filter: a filter would hide the unknown.
-// Streams task-… without a task's id are somebody else's, though, and of scanner-…
+// An operator may say, in the log, that this one fact is to be passed by; see
+// skips.go. Streams task-… without a task's id are somebody else's, though, and of scanner-…
 // only what can be read is taken: no verdict reads it.
 //
-// Start at [Runner]. The tables are in readmodel.sql, in a schema rm_<n> for each
-// read model; readers use the views of the schema live, which point at the one in
-// service.
+// A read model is never changed into another one: it is folded anew beside the one
+// in service, and the two change places at one moment. Start at [Registry], which
+// says what may happen to read models, [Projector], which keeps all of them up to
+// date, and [Runner], which does so for one. The tables are in readmodel.sql, in a
+// schema rm_<n> for each read model; readers use the views of the schema live,
+// which point at the one in service.
 //
 //	log ──▶ intake ──▶ batch: decode, fold ──▶ writer: one transaction
 //	        (bounded)  (states of the tasks     checkpoint, facts, tasks, sub-tasks,

@@ -21,6 +21,8 @@ type HaltedError struct {
 	Type     string
 	ID       eventstore.ID
 	Err      error // why
+	// Skipped: it was to be passed by, and even that was not possible.
+	Skipped bool
 }
 
 func (e *HaltedError) Error() string {
@@ -45,6 +47,9 @@ func (e *GapError) Error() string {
 // errCheckpointMoved: somebody else wrote to the read model. Start again from
 // what stands there.
 var errCheckpointMoved = errors.New("the checkpoint is not where this writer left it")
+
+// errRefused stands for Postgres's refusal of a fact that is skipped for it.
+var errRefused = errors.New("Postgres refused what came of it")
 
 // final reports whether Postgres refused what was written, rather than failed to
 // write it: the same rows would be refused again.

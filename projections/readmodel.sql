@@ -12,6 +12,9 @@ create table checkpoint (
     position        bigint not null,         -- everything up to here is in the tables
     event_at        timestamptz,             -- when the newest event in them was recorded
     moved_at        timestamptz not null default now(),
+    events          bigint not null default 0,           -- of the log, up to here, whoever's they are
+    per_second      double precision not null default 0, -- of them, in the newest batches
+    edition         bigint not null default 0,           -- counts what others than the writer have changed
     halted_at       timestamptz,
     halted_position bigint,
     halted_reason   text
@@ -165,3 +168,17 @@ create table dead_letters (
 
 create index dead_letters_newest on dead_letters (parked_position desc);
 create index dead_letters_open on dead_letters (parked_position desc) where state = 'OPEN';
+
+-- The facts that this read model was folded without.
+create table skips (
+    position   bigint primary key,
+    task_id    uuid,                         -- null for a fact of no task
+    event_id   uuid not null,
+    stream     text not null,
+    revision   bigint not null,
+    type       text not null,
+    reason     text not null,
+    skipped_by text not null
+);
+
+create index skips_by_task on skips (task_id);

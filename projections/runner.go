@@ -25,10 +25,19 @@ const (
 	closePatience   = 2 * time.Second
 )
 
-// Options of a runner; the zero value is right for production.
+// Log is what a read model is folded from.
+type Log interface {
+	eventstore.Follower
+	eventstore.Reader
+}
+
+// Options of a projector or a runner; the zero value is right for production.
 type Options struct {
-	// Model is the read model to write; 0 means the first.
+	// Model is the read model that a runner writes; 0 means the first.
 	Model Model
+	// Manual keeps a projector from beginning a read model by itself where there is
+	// none of this version's layout.
+	Manual bool
 	// MaxEvents and MaxBytes bound a batch, and once more what is received ahead
 	// of it. 0 means 10,000 events and 16 MiB. A single event may be larger.
 	MaxEvents, MaxBytes int
@@ -40,7 +49,7 @@ type Options struct {
 // Runner keeps one read model up to date. Any number of runners may run, in any
 // number of processes: one writes, the others stand by.
 type Runner struct {
-	log   eventstore.Follower
+	log   Log
 	pool  *pgxpool.Pool
 	blobs Blobs
 	o     Options
@@ -70,7 +79,7 @@ type Status struct {
 // NewRunner makes a runner. It takes one connection out of pool for as long as it
 // runs, which must be a session of Postgres itself, not of a pooler that shares
 // sessions among transactions.
-func NewRunner(log eventstore.Follower, pool *pgxpool.Pool, blobs Blobs, o Options) *Runner {
+func NewRunner(log Log, pool *pgxpool.Pool, blobs Blobs, o Options) *Runner {
 	if o.Model == 0 {
 		o.Model = 1
 	}
@@ -103,23 +112,21 @@ func (r *Runner) note(change func(*Status)) {
 	change(&r.status)
 }
 
-// Run installs the read model and works until ctx ends; then it returns nil.
-// Failures of the log, of Postgres and of the blob store are retried for ever.
-// It returns a *HaltedError before a fact that cannot be applied, and a
-// *LayoutError when a newer version owns the read model; both want an operator,
-// and starting again before something has changed ends the same way.
+// Run works until ctx ends; then it returns nil. Failures of the log, of Postgres
+// and of the blob store are retried for ever. It returns a *HaltedError before a
+// fact that cannot be applied, which wants an operator: starting again before
+// something has changed ends the same way.
 func (r *Runner) Run(ctx context.Context) error {
 	ctx, halt := context.WithCancel(ctx)
 	defer halt()
 	var final error
-	eventstore.Resume(ctx, r.o.Logger, "read model", func(ctx context.Context, well func()) error {
+	eventstore.Resume(ctx, r.o.Logger, "read model "+r.o.Model.Schema(), func(ctx context.Context, well func()) error {
 		err := r.session(ctx, well)
 		if ctx.Err() != nil {
 			return err
 		}
 		var stop *HaltedError
-		var newer *LayoutError
-		if errors.As(err, &stop) || errors.As(err, &newer) {
+		if errors.As(err, &stop) {
 			r.note(func(s *Status) { s.Halted = stop })
 			final = err
 			halt()
@@ -145,11 +152,14 @@ func (r *Runner) session(ctx context.Context, well func()) error {
 		_ = conn.Close(closing)
 		r.note(func(s *Status) { s.Writer, s.CaughtUp, s.waiting = false, false, time.Time{} })
 	}()
-	if err := install(ctx, conn, r.o.Model); err != nil {
+	if err := Install(ctx, conn); err != nil {
 		return err
 	}
 	w, err := r.acquire(ctx, conn)
 	if err != nil {
+		return err
+	}
+	if w.skips, err = loadSkips(ctx, r.log); err != nil {
 		return err
 	}
 	r.o.Logger.Info("writing the read model", "name", r.o.Model.Schema(), "position", uint64(w.position))
@@ -181,9 +191,9 @@ func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 		if err := conn.QueryRow(ctx, `select pg_try_advisory_lock(hashtextextended('factgate/projections/' || $1, 0))`, r.o.Model.Schema()).Scan(&locked); err != nil {
 			return nil, fmt.Errorf("try for the writer's lock: %w", err)
 		}
-		w := &writer{conn: conn, model: r.o.Model, blobs: r.blobs, known: make(map[eventstore.ID]task.State)}
+		w := &writer{conn: conn, model: r.o.Model, blobs: r.blobs, known: make(map[eventstore.ID]task.State), written: time.Now()}
 		var position int64
-		if err := conn.QueryRow(ctx, `select position from checkpoint where layout = $1`, layout).Scan(&position); err != nil {
+		if err := conn.QueryRow(ctx, `select position, edition from checkpoint where layout = $1`, Layout).Scan(&position, &w.edition); err != nil {
 			return nil, fmt.Errorf("read the checkpoint: %w", err)
 		}
 		w.position = eventstore.Position(position)
@@ -267,6 +277,7 @@ func (r *Runner) follow(ctx context.Context, w *writer, well func()) error {
 			switch m.Kind {
 			case eventstore.KindEvent:
 				upTo = m.Position
+				w.passed++
 				if !ours(m.Event) {
 					continue
 				}

@@ -105,7 +105,7 @@ func TestKilledAnywhereNothingIsLostAndNothingDoubled(t *testing.T) {
 	events := everything(t, log)
 	for i := range 15 {
 		ctx, cancel := context.WithCancel(context.Background())
-		fuse := &fusedLog{Follower: log, left: rnd.IntN(len(events) / 10), blow: cancel}
+		fuse := &fusedLog{Log: log, left: rnd.IntN(len(events) / 10), blow: cancel}
 		require.NoError(t, NewRunner(fuse, pool, blobs, Options{MaxEvents: 1 + rnd.IntN(7)}).Run(ctx), "run %d", i)
 		cancel()
 		var position int64
@@ -120,13 +120,13 @@ func TestKilledAnywhereNothingIsLostAndNothingDoubled(t *testing.T) {
 
 // fusedLog ends the runner's context after so many messages of a subscription.
 type fusedLog struct {
-	eventstore.Follower
+	Log
 	left int
 	blow func()
 }
 
 func (l *fusedLog) Follow(ctx context.Context, from eventstore.Position, f eventstore.Filter) (eventstore.Subscription, error) {
-	sub, err := l.Follower.Follow(ctx, from, f)
+	sub, err := l.Log.Follow(ctx, from, f)
 	return &fusedSubscription{sub, l}, err
 }
 
@@ -143,10 +143,10 @@ func (s *fusedSubscription) Next(ctx context.Context) (eventstore.Message, error
 }
 
 // brokenLog breaks every subscription off after a few messages.
-type brokenLog struct{ eventstore.Follower }
+type brokenLog struct{ Log }
 
 func (l brokenLog) Follow(ctx context.Context, from eventstore.Position, f eventstore.Filter) (eventstore.Subscription, error) {
-	sub, err := l.Follower.Follow(ctx, from, f)
+	sub, err := l.Log.Follow(ctx, from, f)
 	return &brokenSubscription{Subscription: sub, left: 5}, err
 }
 
@@ -281,7 +281,7 @@ func FuzzFold(f *testing.F) {
 	f.Add("scanner", "SQL", "ScannerOnline", []byte(`{"type":"SQL"}`), uint64(0))
 	f.Fuzz(func(t *testing.T, category, key, eventType string, data []byte, revision uint64) {
 		r := eventstore.Recorded{Event: eventstore.Event{Type: eventType, Data: data}, Stream: eventstore.StreamID{Category: category, Key: key}, Revision: revision, Position: 5}
-		b, stop := fold([]eventstore.Recorded{r}, 1, func(eventstore.ID) (task.State, bool) { return task.State{}, false })
+		b, stop := fold([]eventstore.Recorded{r}, 1, nil, func(eventstore.ID) (task.State, bool) { return task.State{}, false })
 		if stop != nil {
 			require.EqualValues(t, 1, b.upTo)
 			return

@@ -25,6 +25,12 @@ type writer struct {
 	position eventstore.Position // of the checkpoint in the database
 	eventAt  time.Time           // of the newest event in the tables
 
+	skips   skips
+	edition int64   // of the read model, as found
+	passed  int64   // events of the log since the last write
+	rate    float64 // of them, in the newest batches
+	written time.Time
+
 	// known holds states as they stand in the database, to spare a query for
 	// tasks that are just being worked on.
 	known map[eventstore.ID]task.State
@@ -40,9 +46,17 @@ func (w *writer) apply(ctx context.Context, events []eventstore.Recorded, upTo e
 	}
 	// Postgres refuses a row, now and for ever. One at a time finds out whose.
 	for _, r := range events {
-		if err := w.applyAll(ctx, []eventstore.Recorded{r}, r.Position); final(err) {
-			return halted(w.model, r, err)
-		} else if err != nil {
+		err := w.applyAll(ctx, []eventstore.Recorded{r}, r.Position)
+		if s := w.skips[r.Position]; final(err) && s != nil && !s.refused {
+			s.refused = true
+			err = w.applyAll(ctx, []eventstore.Recorded{r}, r.Position)
+		}
+		if final(err) {
+			stop := halted(w.model, r, err)
+			stop.Skipped = w.skips[r.Position] != nil
+			return stop
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -53,7 +67,7 @@ func (w *writer) applyAll(ctx context.Context, events []eventstore.Recorded, upT
 	if err := w.load(ctx, events); err != nil {
 		return err
 	}
-	b, stop := fold(events, w.position, func(id eventstore.ID) (task.State, bool) {
+	b, stop := fold(events, w.position, w.skips, func(id eventstore.ID) (task.State, bool) {
 		state, ok := w.known[id]
 		return state, ok
 	})
@@ -135,11 +149,12 @@ func (w *writer) write(ctx context.Context, b *batch) error {
 
 	// First the checkpoint: its row lock keeps everybody else out until we commit,
 	// and if it has moved we are not the writer any more.
+	rate := w.pace()
 	tag, err := tx.Exec(ctx, `update checkpoint
-		set position = $2, event_at = coalesce($3, event_at), moved_at = now(),
+		set position = $2, event_at = coalesce($3, event_at), moved_at = now(), events = events + $6, per_second = $7,
 		    halted_at = null, halted_position = null, halted_reason = null
-		where layout = $4 and position = $1`,
-		int64(w.position), int64(b.upTo), instant(b.eventAt), layout)
+		where layout = $4 and position = $1 and edition = $5`,
+		int64(w.position), int64(b.upTo), instant(b.eventAt), Layout, w.edition, w.passed, rate)
 	if err != nil {
 		return err
 	}
@@ -149,7 +164,21 @@ func (w *writer) write(ctx context.Context, b *batch) error {
 	if err := w.writeRows(ctx, tx, b); err != nil {
 		return err
 	}
-	return tx.Commit(ctx)
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	w.passed, w.rate, w.written = 0, rate, time.Now()
+	return nil
+}
+
+// pace is how many events of the log pass in a second, with those that passed
+// since the last write.
+func (w *writer) pace() float64 {
+	now := float64(w.passed) / max(time.Since(w.written), time.Millisecond).Seconds()
+	if w.rate == 0 {
+		return now
+	}
+	return 0.7*w.rate + 0.3*now
 }
 
 // writeRows writes one statement a table.
@@ -227,6 +256,9 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 	}
 	if len(b.scanners) > 0 {
 		statements.Queue(upsertScanners, scannerArgs(b.scanners)...)
+	}
+	if len(b.skipped) > 0 {
+		statements.Queue(insertSkips, skipArgs(b.skipped)...)
 	}
 	if statements.Len() == 0 {
 		return nil

@@ -162,7 +162,7 @@ func (w *world) live(id queries.TaskID) stood {
 		s.reports[t.Type] = t.Report
 	}
 	for _, ask := range findingsAsked {
-		pages, err := w.queries.Findings(w.t.Context(), []queries.TaskID{id}, ask)
+		pages, _, err := w.queries.Findings(w.t.Context(), []queries.TaskID{id}, ask)
 		require.NoError(w.t, err)
 		s.findings[ask] = shown(w.t, pages[id])
 	}

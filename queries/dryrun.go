@@ -167,6 +167,9 @@ func (q *Queries) DryRunTotal(ctx context.Context, query DryRunQuery) (n int64, 
 		return 0, err
 	}
 	err = q.snapshot(ctx, "count tasks", func(tx pgx.Tx) error {
+		if _, err := at(ctx, tx); err != nil {
+			return err
+		}
 		return tx.QueryRow(ctx, "select count(*) from live.tasks"+conditions, args...).Scan(&n)
 	})
 	return n, err

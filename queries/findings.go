@@ -35,12 +35,13 @@ type FindingsPage struct {
 	More     bool
 }
 
-// Findings returns a page for each of the tasks, with one statement. A task
+// Findings returns a page for each of the tasks, with two statements. A task
 // without findings, known or not, gets an empty page.
-func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQuery) (map[TaskID]FindingsPage, error) {
+func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQuery) (map[TaskID]FindingsPage, ReadAt, error) {
+	var read ReadAt
 	first, err := page(query.First, 50)
 	if err != nil {
-		return nil, err
+		return nil, read, err
 	}
 	args := []any{pgIDs(tasks), first + 1}
 	var conditions strings.Builder
@@ -55,7 +56,7 @@ func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQu
 	if query.After != "" {
 		ordinal, name, err := decodeCursor(findingCursor, query.After)
 		if err != nil {
-			return nil, err
+			return nil, read, err
 		}
 		where("(f.type, f.ordinal) > ($%d, $%d)", name, int32(ordinal))
 	}
@@ -66,11 +67,18 @@ func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQu
 		where("f.type = $%d", strings.ReplaceAll(query.Type, "\x00", "\uFFFD"))
 	}
 	out := make(map[TaskID]FindingsPage, len(tasks))
-	rows, err := q.pool.Query(ctx, `select t.task_id, f.* from unnest($1::uuid[]) as t (task_id) cross join lateral (
-		select f.type, f.ordinal, f.rule, f.severity, f.message_en, f.message_zh, f.path, f.line, f.col, f.end_line, f.end_col, f.cell, f.pointer, f.suppressed
-		from live.findings f where f.task_id = t.task_id`+conditions.String()+`
-		order by f.type, f.ordinal limit $2) f order by t.task_id, f.type, f.ordinal`, args...)
-	if err == nil {
+	err = q.snapshot(ctx, "read findings", func(tx pgx.Tx) error {
+		var err error
+		if read, err = at(ctx, tx); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `select t.task_id, f.* from unnest($1::uuid[]) as t (task_id) cross join lateral (
+			select f.type, f.ordinal, f.rule, f.severity, f.message_en, f.message_zh, f.path, f.line, f.col, f.end_line, f.end_col, f.cell, f.pointer, f.suppressed
+			from live.findings f where f.task_id = t.task_id`+conditions.String()+`
+			order by f.type, f.ordinal limit $2) f order by t.task_id, f.type, f.ordinal`, args...)
+		if err != nil {
+			return err
+		}
 		var id [16]byte
 		var f Finding
 		_, err = pgx.ForEachRow(rows, []any{&id, &f.Type, &f.Ordinal, &f.Rule, &f.Severity, &f.Message.En, &f.Message.Zh,
@@ -84,9 +92,10 @@ func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQu
 			out[id] = p
 			return nil
 		})
-	}
+		return err
+	})
 	if err != nil {
-		return nil, failed(ctx, "read findings", err)
+		return nil, read, err
 	}
-	return out, nil
+	return out, read, nil
 }

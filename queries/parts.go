@@ -80,6 +80,9 @@ func parts(ctx context.Context, tx pgx.Tx, tasks []Task, with With) error {
 	if with.Rescans {
 		batch.Queue(rescansOf, pgIDs(ids)).Query(func(rows pgx.Rows) error { return scanRescans(rows, byID) })
 	}
+	if with.Skipped {
+		batch.Queue(skippedOf, pgIDs(ids)).Query(func(rows pgx.Rows) error { return scanSkipped(rows, byID) })
+	}
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
@@ -170,6 +173,18 @@ func scanRescans(rows pgx.Rows, byID map[TaskID]*Task) error {
 	_, err := pgx.ForEachRow(rows, []any{&of, &id}, func() error {
 		t := byID[of]
 		t.Rescans = append(t.Rescans, id)
+		return nil
+	})
+	return err
+}
+
+const skippedOf = `select task_id, count(*) from live.skips where task_id = any($1) group by 1`
+
+func scanSkipped(rows pgx.Rows, byID map[TaskID]*Task) error {
+	var id [16]byte
+	var n int64
+	_, err := pgx.ForEachRow(rows, []any{&id, &n}, func() error {
+		byID[id].Skipped = n
 		return nil
 	})
 	return err

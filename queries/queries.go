@@ -38,11 +38,14 @@ const MaxPage = 200
 type Queries struct {
 	pool    *pgxpool.Pool
 	log     eventstore.Reader
-	reports Reports // nil: there are none to read
+	reports Reports       // nil: there are none to read
+	hold    chan struct{} // one at a time, lest holders take all connections from what they hold
 }
 
 // New makes the queries. It closes nothing that it is given.
-func New(pool *pgxpool.Pool, log eventstore.Reader) *Queries { return &Queries{pool: pool, log: log} }
+func New(pool *pgxpool.Pool, log eventstore.Reader) *Queries {
+	return &Queries{pool: pool, log: log, hold: make(chan struct{}, 1)}
+}
 
 // TaskID names a task; see ParseTaskID.
 type TaskID = eventstore.ID
@@ -58,6 +61,10 @@ func ParseTaskID(s string) (TaskID, error) {
 	return id, nil
 }
 
+// layout of the tables that these questions are written for; that of
+// projections.Layout, which a test compares.
+const layout = 3
+
 // ReadAt says what an answer was read from.
 type ReadAt struct {
 	Model    string // rm_1
@@ -68,15 +75,44 @@ type ReadAt struct {
 // statements see, and the position, belong together.
 func (q *Queries) snapshot(ctx context.Context, what string, read func(pgx.Tx) error) error {
 	err := pgx.BeginTxFunc(ctx, q.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, read)
+	var other *otherLayout
+	if errors.As(err, &other) {
+		return q.explainLayout(ctx, other)
+	}
 	return failed(ctx, what, err)
 }
 
-// at reads the position; it is the first statement of a snapshot.
+// Hold runs read while the views stay as they are: the read model is not switched
+// before it returns.
+func (q *Queries) Hold(ctx context.Context, read func()) error {
+	select {
+	case q.hold <- struct{}{}:
+		defer func() { <-q.hold }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return q.snapshot(ctx, "hold the read model", func(tx pgx.Tx) error {
+		_, err := at(ctx, tx)
+		if err == nil {
+			read()
+		}
+		return err
+	})
+}
+
+// at reads the position; it is the first statement of a snapshot, and must be: the
+// views are not switched to another read model while somebody who has read this
+// one reads on. The error is an *otherLayout when the tables are not those that
+// the questions are written for.
 func at(ctx context.Context, tx pgx.Tx) (ReadAt, error) {
 	var r ReadAt
 	var position int64
-	err := tx.QueryRow(ctx, `select name, position from live.checkpoint`).Scan(&r.Model, &position)
+	var found int
+	err := tx.QueryRow(ctx, `select name, layout, position from live.checkpoint`).Scan(&r.Model, &found, &position)
 	r.Position = eventstore.Position(position)
+	if err == nil && found != layout {
+		err = &otherLayout{model: r.Model, found: found}
+	}
 	return r, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,7 @@ import (
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
 
@@ -123,7 +125,7 @@ func TestFindingsArePagedForEachTask(t *testing.T) {
 
 	var got []string
 	for query := (queries.FindingsQuery{First: 2}); ; {
-		pages, err := w.queries.Findings(ctx, []queries.TaskID{one, two, newTask()}, query)
+		pages, _, err := w.queries.Findings(ctx, []queries.TaskID{one, two, newTask()}, query)
 		require.NoError(t, err)
 		if query.After == "" {
 			require.Len(t, pages[two].Findings, 2)
@@ -138,7 +140,7 @@ func TestFindingsArePagedForEachTask(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{"AR000", "AR001", "AR002", "BR000", "BR001", "BR002", "BR003", "BR004", "BR005"}, got)
-	pages, err := w.queries.Findings(ctx, []queries.TaskID{one}, queries.FindingsQuery{Severity: report.Error, Type: "B"})
+	pages, _, err := w.queries.Findings(ctx, []queries.TaskID{one}, queries.FindingsQuery{Severity: report.Error, Type: "B"})
 	require.NoError(t, err)
 	require.Len(t, pages[one].Findings, 3)
 }
@@ -218,7 +220,7 @@ func TestWrongInputIsRefusedBeforeAnySQL(t *testing.T) {
 		_, err := q.Tasks(ctx, queries.TasksQuery{After: cursor})
 		require.Equal(t, "cursor.invalid", domain.RuleOf(err), cursor)
 	}
-	_, err := q.Findings(ctx, nil, queries.FindingsQuery{After: queries.Task{FirstPosition: 4}.Cursor()})
+	_, _, err := q.Findings(ctx, nil, queries.FindingsQuery{After: queries.Task{FirstPosition: 4}.Cursor()})
 	require.Equal(t, "cursor.invalid", domain.RuleOf(err))
 	for _, first := range []int{-1, 201} {
 		_, err := q.Tasks(ctx, queries.TasksQuery{First: first})
@@ -229,4 +231,53 @@ func TestWrongInputIsRefusedBeforeAnySQL(t *testing.T) {
 	_, err = queries.ParseTaskID("' or 1=1 --")
 	require.Equal(t, domain.Invalid, domain.KindOf(err))
 	require.Equal(t, "task.id", domain.RuleOf(err))
+}
+
+func TestTheQuestionsAreWrittenForTheLayoutThatIsFolded(t *testing.T) {
+	w := newWorld(t)
+	require.NoError(t, projections.Install(context.Background(), w.pool))
+	list, err := w.queries.ReadModels(context.Background())
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Equal(t, projections.Layout, list[0].Layout)
+	require.True(t, list[0].Readable, "queries.layout is not projections.Layout")
+}
+
+func TestHowFarBehindAReadModelIsIsCountedOrEstimated(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	var last eventstore.Position
+	for range 300 {
+		id := newTask()
+		last = w.tell(id, uploaded(id, "p"))
+	}
+	w.follow(last)
+	_, err := w.pool.Exec(ctx, `insert into readmodels.registry (number, layout, state, reason, begun_by, promote) select 9, layout, 'BUILDING', '', '', false from readmodels.registry;
+		create schema rm_9; create table rm_9.checkpoint as select * from rm_1.checkpoint; create table rm_9.skips (like rm_1.skips)`)
+	require.NoError(t, err)
+	ask := func() queries.ReadModel {
+		list, err := w.queries.ReadModels(ctx)
+		require.NoError(t, err)
+		require.Len(t, list, 2)
+		return list[1]
+	}
+	back := func(position string) queries.ReadModel {
+		_, err := w.pool.Exec(ctx, `update rm_9.checkpoint set name = 'rm_9', moved_at = now(), per_second = 10, events = 300, position = `+position)
+		require.NoError(t, err)
+		return ask()
+	}
+	var fifth string
+	require.NoError(t, w.pool.QueryRow(ctx, `select f.position::text from rm_1.facts f order by f.position desc offset 5 limit 1`).Scan(&fifth))
+	m := back("position")
+	require.Zero(t, *m.LagEvents)
+	require.Nil(t, m.ETA())
+	m = back(fifth)
+	require.EqualValues(t, 5, *m.LagEvents)
+	require.Equal(t, 500*time.Millisecond, *m.ETA())
+	m = back("1")
+	require.Greater(t, *m.LagEvents, int64(200))
+	require.Positive(t, *m.ETA())
+	_, err = w.pool.Exec(ctx, `update rm_9.checkpoint set events = 0`)
+	require.NoError(t, err)
+	require.Nil(t, ask().LagEvents, "nothing to estimate it from")
 }

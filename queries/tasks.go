@@ -45,6 +45,7 @@ type Task struct {
 	Declines []Decline
 	Silent   []string
 	Rescans  []TaskID
+	Skipped  int64 // its facts that the read model was folded without
 }
 
 // Cancellation says that a task was withdrawn, and why.
@@ -54,7 +55,7 @@ type Cancellation struct {
 }
 
 // With says which parts of its tasks a question wants. Each costs one statement.
-type With struct{ SubTasks, Declines, Silent, Rescans bool }
+type With struct{ SubTasks, Declines, Silent, Rescans, Skipped bool }
 
 // TasksQuery asks for tasks, newest first.
 type TasksQuery struct {

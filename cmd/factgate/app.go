@@ -38,6 +38,7 @@ type config struct {
 	database   string // URL; a private cluster if empty
 	window     time.Duration
 	quiet      time.Duration
+	manual     bool // no read model is begun by itself
 	scanners   []scanners.Scanner
 	logger     *slog.Logger
 }
@@ -134,16 +135,10 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		return nil
 	})
 	if c.runs(projectorRole) {
-		projector := projections.NewRunner(log, db, blobReader{blobs}, projections.Options{Logger: c.logger})
-		a.role(func(ctx context.Context) error {
-			err := projector.Run(ctx)
-			if err != nil && c.only == "" {
-				// Reads go stale and say so; uploads, scans and verdicts go on.
-				c.logger.Error("the read model has stopped", "error", err)
-				return nil
-			}
-			return err
-		})
+		projector := projections.NewProjector(log, db, blobReader{blobs}, projections.Options{Manual: c.manual, Logger: c.logger})
+		// One that halts waits for an operator: reads go stale and say so; uploads,
+		// scans and verdicts go on.
+		a.role(func(ctx context.Context) error { projector.Run(ctx); return nil })
 	}
 	if c.runs(coordinatorRole) {
 		main := coordinator.New(log, db, coordinator.Options{Window: c.window, Quiet: c.quiet, Logger: c.logger})
@@ -164,7 +159,8 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 
 	questions := queries.New(db, log).WithReports(blobReader{blobs})
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
-		Commands: commands.New(log), RuleBook: commands.NewRuleBook(log), HasBlob: blobReader{blobs}.has, Logger: c.logger,
+		Commands: commands.New(log), RuleBook: commands.NewRuleBook(log),
+		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}), HasBlob: blobReader{blobs}.has, Logger: c.logger,
 	})
 	if err != nil {
 		return nil, err

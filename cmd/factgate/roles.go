@@ -72,8 +72,8 @@ deadline that was missed counts as of its time.` +
 		}),
 		projector.roleCommand(projectorRole, &cobra.Command{
 			Use: "projector", Short: "Run the projector alone: it folds the log into the read model", Args: cobra.NoArgs,
-			Long: `Projector folds the log into PostgreSQL's tables, in a process of its own. One writes,
-the others stand by and take over when it ends.` +
+			Long: `Projector folds the log into PostgreSQL's tables, in a process of its own. Each read
+model has one writer; the others stand by and take over when it ends.` +
 				fmt.Sprintf(several, "the event store and PostgreSQL, and reads the blobs", ""),
 		}),
 		scanner.roleCommand(scannerRole, &cobra.Command{
@@ -102,6 +102,8 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 	switch r {
 	case apiRole:
 		flags.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the HTTP server; port 0 takes a free one")
+	case projectorRole:
+		c.rebuildFlag(cmd)
 	case coordinatorRole:
 		c.timeFlags(cmd, 0, "the rule set's, 10s")
 	}

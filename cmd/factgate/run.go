@@ -42,6 +42,7 @@ With --eventstore and --database it uses servers of yours instead.`,
 	cmd.Flags().StringVar(&c.database, "database", "", "postgres:// URL (default: a private PostgreSQL in the data folder)")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log details")
 	c.timeFlags(cmd, 0, "the rule set's, 10s")
+	c.rebuildFlag(cmd)
 	return cmd
 }
 
@@ -70,6 +71,31 @@ func (c *config) timeFlags(cmd *cobra.Command, quiet time.Duration, usual string
 	cmd.Flags().Var((*duration)(&c.window), "window", "how long a task waits for its scanners at most (default: the rule set's, 10m)")
 	cmd.Flags().Var((*duration)(&c.quiet), "quiet", "a window closes early when nothing is unfinished and no fact came for this long (default: "+usual+")")
 }
+
+// rebuildFlag adds --rebuild.
+func (c *config) rebuildFlag(cmd *cobra.Command) {
+	cmd.Flags().Var((*manually)(&c.manual), "rebuild", "auto: where there is no read model of this version, fold one and put it in service; manual: wait for factgate readmodel rebuild")
+}
+
+// manually is a flag that says auto (the default) or manual.
+type manually bool
+
+func (m *manually) Set(s string) error {
+	if s != "auto" && s != "manual" {
+		return errors.New("use auto or manual")
+	}
+	*m = s == "manual"
+	return nil
+}
+
+func (m *manually) String() string {
+	if *m {
+		return "manual"
+	}
+	return "auto"
+}
+
+func (m *manually) Type() string { return "auto|manual" }
 
 // duration is a flag whose default is told in its own words.
 type duration time.Duration

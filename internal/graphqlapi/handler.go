@@ -5,7 +5,8 @@
 // statements for each field of its text, however many tasks it finds: parts of
 // tasks are read for a whole page at once. Each answer that was read from the
 // read model says which one, and up to which position, in
-// extensions.readModel.
+// extensions.readModel. It is of one read model: a query that a switch overtook is
+// asked once more.
 //
 // It refuses, before any work: bodies, texts, depths and selections over the
 // limits below, and pages that together are over [maxEntries]. A query ends
@@ -32,6 +33,7 @@ import (
 
 	"github.com/factgate/factgate"
 	"github.com/factgate/factgate/commands"
+	"github.com/factgate/factgate/domain"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
@@ -65,6 +67,9 @@ type Options struct {
 	Commands *commands.Commands
 	// RuleBook answers for rule sets; without it such questions are refused.
 	RuleBook *commands.RuleBook
+	// ReadModels carries out what is wished for read models; without it such wishes
+	// are refused.
+	ReadModels *projections.Registry
 	// HasBlob reports whether a blob is still stored; rescans ask it.
 	HasBlob func(ctx context.Context, key string) (bool, error)
 	// Timeout bounds a query; 0 means 15 s.
@@ -77,8 +82,9 @@ type Options struct {
 
 // Handler answers queries. It is safe for concurrent use.
 type Handler struct {
-	schema *graphql.Schema
-	o      Options
+	schema  *graphql.Schema
+	queries *queries.Queries
+	o       Options
 }
 
 // NewHandler makes the handler for POST (application/json) and GET (?query=) of
@@ -94,7 +100,7 @@ func NewHandler(q *queries.Queries, waiter *projections.Waiter, o Options) (*Han
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait, commands: o.Commands, book: o.RuleBook, hasBlob: o.HasBlob},
+	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait, commands: o.Commands, book: o.RuleBook, registry: o.ReadModels, hasBlob: o.HasBlob},
 		graphql.UseStringDescriptions(),
 		graphql.MaxDepth(maxDepth),
 		graphql.MaxQueryLength(maxQueryBytes),
@@ -106,7 +112,7 @@ func NewHandler(q *queries.Queries, waiter *projections.Waiter, o Options) (*Han
 	if err != nil {
 		return nil, fmt.Errorf("GraphQL schema: %w", err)
 	}
-	return &Handler{schema: schema, o: o}, nil
+	return &Handler{schema: schema, queries: q, o: o}, nil
 }
 
 // request is GraphQL over HTTP's.
@@ -134,14 +140,36 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.o.Timeout)
 	defer cancel()
-	ledger := &ledger{mayWrite: r.Method == http.MethodPost}
-	result := h.schema.Exec(withLedger(ctx, ledger), req.Query, req.OperationName, req.Variables)
-	out := response{Data: result.Data, Errors: h.show(ctx, result.Errors), Extensions: ledger.extensions()}
+	out, result := h.execute(ctx, req, r.Method == http.MethodPost)
 	status := http.StatusOK
-	if len(out.Errors) > 0 && ctx.Err() == nil && !executed(result.Errors) {
+	if len(result.Errors) > 0 && ctx.Err() == nil && !executed(result.Errors) {
 		status = http.StatusBadRequest // refused as a whole
 	}
 	answer(w, status, out)
+}
+
+// execute answers a request from one read model. If the read model was switched
+// while it was read, the request is executed once more while no switch can be.
+func (h *Handler) execute(ctx context.Context, req request, mayWrite bool) (response, *graphql.Response) {
+	var ledger *ledger
+	var result *graphql.Response
+	once := func() {
+		ledger = newLedger(mayWrite)
+		result = h.schema.Exec(withLedger(ctx, ledger), req.Query, req.OperationName, req.Variables)
+	}
+	once()
+	mixed, again := ledger.overtaken()
+	if again && h.queries.Hold(ctx, once) == nil {
+		mixed, _ = ledger.overtaken()
+	}
+	out := response{Data: result.Data, Errors: h.show(ctx, result.Errors), Extensions: ledger.extensions()}
+	if mixed {
+		out.Errors = append(out.Errors, shown{
+			Message:    "the read model was switched while the query read it, and the answer is of two; ask again",
+			Extensions: &extensions{Code: "readmodel.switched", Kind: string(domain.Unavailable), MessageZH: "查询期间读模型发生了切换，结果来自两个读模型，请重试"},
+		})
+	}
+	return out, result
 }
 
 func read(w http.ResponseWriter, r *http.Request) (req request, bad *badRequest) {

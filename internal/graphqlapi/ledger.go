@@ -16,9 +16,13 @@ type ledger struct {
 
 	mu      sync.Mutex
 	entries int
+	wishes  int
 	readAt  queries.ReadAt
 	read    bool
+	mixed   bool // parts were read from different read models
 }
+
+func newLedger(mayWrite bool) *ledger { return &ledger{mayWrite: mayWrite} }
 
 type ledgerKey struct{}
 
@@ -47,9 +51,25 @@ func (l *ledger) spend(entries int) error {
 func (l *ledger) saw(at queries.ReadAt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.mixed = l.mixed || l.read && at.Model != l.readAt.Model
 	if !l.read || at.Position < l.readAt.Position {
 		l.readAt, l.read = at, true
 	}
+}
+
+// wish notes that the request has changed something.
+func (l *ledger) wish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wishes++
+}
+
+// overtaken reports that the read model was switched while the request read, so
+// that its answer is of two; again, that it may be asked once more.
+func (l *ledger) overtaken() (mixed, again bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mixed, l.mixed && l.wishes == 0
 }
 
 func (l *ledger) extensions() map[string]any {

@@ -32,5 +32,6 @@ func (q *query) mayWrite(ctx context.Context, by *string) (commands.Origin, erro
 	case name == "":
 		name = "operator"
 	}
+	ledgerOf(ctx).wish()
 	return commands.Origin{Actor: name}, ledgerOf(ctx).spend(wishCost)
 }

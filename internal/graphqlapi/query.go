@@ -2,7 +2,6 @@ package graphqlapi
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/graph-gophers/graphql-go"
@@ -20,6 +19,7 @@ type query struct {
 	wait     time.Duration
 	commands *commands.Commands
 	book     *commands.RuleBook
+	registry *projections.Registry
 	hasBlob  func(context.Context, string) (bool, error)
 }
 
@@ -42,6 +42,7 @@ func (q *query) Tasks(ctx context.Context, args tasksArgs) (*taskConnection, err
 		ask.With.Declines = ask.With.Declines || with.Declines
 		ask.With.Silent = ask.With.Silent || with.Silent
 		ask.With.Rescans = ask.With.Rescans || with.Rescans
+		ask.With.Skipped = ask.With.Skipped || with.Skipped
 	}
 	if err := ledgerOf(ctx).spend(max(0, ask.First)); err != nil {
 		return nil, err
@@ -95,15 +96,6 @@ func (q *query) History(ctx context.Context, args struct {
 	return history(ctx, q.queries, id, args.historyArgs)
 }
 
-func (q *query) ReadModel(ctx context.Context) (*readModelResolver, error) {
-	m, err := q.queries.ReadModel(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ledgerOf(ctx).saw(m.ReadAt)
-	return &readModelResolver{m}, nil
-}
-
 // reach waits for a position, if one is wanted.
 func (q *query) reach(ctx context.Context, position *string) error {
 	if position == nil {
@@ -123,6 +115,7 @@ func wanted(ctx context.Context, way string) queries.With {
 		Declines: graphql.HasSelectedField(ctx, way+"declined"),
 		Silent:   graphql.HasSelectedField(ctx, way+"silent"),
 		Rescans:  graphql.HasSelectedField(ctx, way+"rescans"),
+		Skipped:  graphql.HasSelectedField(ctx, way+"skippedFacts"),
 	}
 }
 
@@ -140,39 +133,3 @@ func text(s *string) string {
 	}
 	return *s
 }
-
-type readModelResolver struct{ m queries.ReadModel }
-
-func (r *readModelResolver) Name() string     { return r.m.Model }
-func (r *readModelResolver) Position() string { return strconv.FormatUint(uint64(r.m.Position), 10) }
-
-func (r *readModelResolver) Head() *string {
-	if r.m.Head == nil {
-		return nil
-	}
-	s := strconv.FormatUint(uint64(*r.m.Head), 10)
-	return &s
-}
-
-func (r *readModelResolver) LagSeconds() *float64 {
-	if r.m.Lag == nil {
-		return nil
-	}
-	s := r.m.Lag.Seconds()
-	return &s
-}
-
-func (r *readModelResolver) Halted() *haltResolver {
-	if r.m.HaltedAt == nil || r.m.HaltedPosition == nil {
-		return nil
-	}
-	return &haltResolver{r.m}
-}
-
-type haltResolver struct{ m queries.ReadModel }
-
-func (r *haltResolver) At() graphql.Time { return *instant(r.m.HaltedAt) }
-func (r *haltResolver) Position() string {
-	return strconv.FormatUint(uint64(*r.m.HaltedPosition), 10)
-}
-func (r *haltResolver) Reason() string { return text(r.m.HaltedReason) }

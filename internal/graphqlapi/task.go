@@ -88,7 +88,10 @@ func (p *taskPage) findingsOf(ctx context.Context, id queries.TaskID, ask querie
 	p.mu.Unlock()
 	read.once.Do(func() {
 		if read.err = ledgerOf(ctx).spend(len(p.ids) * max(0, ask.First)); read.err == nil {
-			read.pages, read.err = p.queries.Findings(ctx, p.ids, ask)
+			var at queries.ReadAt
+			if read.pages, at, read.err = p.queries.Findings(ctx, p.ids, ask); read.err == nil {
+				ledgerOf(ctx).saw(at)
+			}
 		}
 	})
 	return read.pages[id], read.err
