@@ -40,6 +40,9 @@ type Log interface {
 //	ActivateRuleSet   … and is put in service, for all or for one project
 //	ConfigureProject  a project's rule set and window lengths
 //
+//	EnlistScanner     a scanner's type is waited for
+//	RetireScanner     … and, an operator says, not any more
+//
 // It is safe for concurrent use and holds no state.
 type Commands struct {
 	log Log
