@@ -16,6 +16,7 @@ type batch struct {
 	order    []*change // as first touched
 	facts    []factRow
 	scanners map[string]*scannerRow
+	roster   roster
 	dead     deadLetters
 	upTo     eventstore.Position
 	eventAt  time.Time // of the newest event folded; zero if there is none
@@ -73,8 +74,15 @@ func fold(events []eventstore.Recorded, from eventstore.Position, known func(eve
 }
 
 func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State, bool)) error {
-	if r.Stream.Category == scanner.Category {
+	switch r.Stream.Category {
+	case scanner.Category:
 		b.addScanner(r)
+		return nil
+	case scanner.HeartbeatCategory:
+		b.addHeartbeat(r)
+		return nil
+	case scanner.RosterCategory:
+		b.addRoster(r)
 		return nil
 	}
 	id, ok := taskOf(r)
@@ -131,9 +139,10 @@ func (b *batch) addScanner(r eventstore.Recorded) {
 		return
 	}
 	presence, err := scanner.Decode(r.Data)
-	if err != nil || presence.Type != r.Stream.Key {
+	if err != nil || presence.Type != r.Stream.Key || !task.ValidType(presence.Type) {
 		return
 	}
+	b.addInstance(presence, r)
 	row := scannerRow{Presence: presence, online: r.Type == scanner.OnlineType, first: r.Position, last: r.Position, firstAt: r.At, lastAt: r.At}
 	if old := b.scanners[row.Type]; old != nil {
 		row.first, row.firstAt = old.first, old.firstAt

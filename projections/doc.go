@@ -19,8 +19,9 @@
 // model with a [*HaltedError]; everything before that fact is applied, and the
 // reason stands in the checkpoint for every reader to see. That is why the
 // runner follows the log without a type filter: a filter would hide the unknown.
-// Streams task-… without a task's id are somebody else's, though, and of scanner-…
-// only what can be read is taken: no verdict reads it.
+// Streams task-… without a task's id are somebody else's, though, and of what
+// scanners say of themselves (scanners-roster, scanner-…, heartbeat-…) only what can
+// be read is taken: no verdict reads it here.
 //
 // Start at [Runner]. The tables are in rm_1.sql; readers use the views of the
 // schema live, which point at the read model in service.

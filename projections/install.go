@@ -13,7 +13,7 @@ const (
 	Name = "rm_1"
 	// layout numbers the tables of rm_1.sql. A read model of an older layout is
 	// dropped and folded anew.
-	layout = 2
+	layout = 3
 )
 
 //go:embed rm_1.sql

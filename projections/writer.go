@@ -225,6 +225,7 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 	if len(b.scanners) > 0 {
 		statements.Queue(upsertScanners, scannerArgs(b.scanners)...)
 	}
+	b.roster.queue(&statements)
 	if statements.Len() == 0 {
 		return nil
 	}
