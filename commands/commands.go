@@ -41,6 +41,8 @@ type Log interface {
 //	ConfigureProject  a project's rule set and window lengths
 //
 //	SkipFact  read models pass by a fact that they cannot apply
+//	EnlistScanner     a scanner's type is waited for
+//	RetireScanner     … and, an operator says, not any more
 //
 // It is safe for concurrent use and holds no state.
 type Commands struct {

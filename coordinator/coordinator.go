@@ -32,6 +32,7 @@ type Coordinator struct {
 	db       *pgxpool.Pool
 	commands *commands.Commands
 	book     *commands.RuleBook
+	roster   *commands.Roster
 	window   time.Duration
 	quiet    time.Duration
 	logger   *slog.Logger
@@ -41,7 +42,7 @@ type Coordinator struct {
 // New returns a coordinator; Run starts it. The pool stays the caller's.
 func New(log eventstore.Log, db *pgxpool.Pool, o Options) *Coordinator {
 	return &Coordinator{
-		log: log, db: db, commands: commands.New(log), book: commands.NewRuleBook(log),
+		log: log, db: db, commands: commands.New(log), book: commands.NewRuleBook(log), roster: commands.NewRoster(log),
 		window: o.Window, quiet: o.Quiet, logger: o.Logger, wake: make(chan struct{}, 1),
 	}
 }
@@ -129,6 +130,13 @@ func (c *Coordinator) openWindow(ctx context.Context, upload eventstore.Recorded
 		c.logger.Error("the rule set in service cannot be used; the task will end FAILED",
 			"task", upload.Stream.Key, "project", zip.Project, "ruleSet", terms.RuleSet.Name, "version", terms.RuleSet.Version, "error", terms.Problem)
 	}
+	known, err := c.roster.Known(ctx)
+	switch {
+	case domain.KindOf(err) == domain.Internal && ctx.Err() == nil:
+		c.logger.Error("the roster of scanners cannot be understood; the task does not know whose silence counts", "task", upload.Stream.Key, "error", err)
+	case err != nil:
+		return err
+	}
 	if c.window > 0 {
 		terms.Window = c.window
 	}
@@ -137,7 +145,7 @@ func (c *Coordinator) openWindow(ctx context.Context, upload eventstore.Recorded
 	}
 	_, err = c.commands.OpenWindow(ctx, upload.Stream.Key,
 		commands.Origin{Actor: "coordinator", Causation: upload.ID.String()},
-		task.Open{Now: time.Now().UTC(), Window: terms.Window, Quiet: terms.Quiet, Minimum: terms.Minimum, RuleSet: terms.RuleSet})
+		task.Open{Now: time.Now().UTC(), Window: terms.Window, Quiet: terms.Quiet, Minimum: terms.Minimum, RuleSet: terms.RuleSet, Known: known})
 	return err
 }
 

@@ -13,6 +13,7 @@ type Log interface {
 	Reader
 	Follower
 	Groups
+	Keeper
 }
 
 // Appender appends.
@@ -151,6 +152,15 @@ type Delivery struct {
 	// Receipt is the implementation's own: it finds the delivery again for Ack,
 	// Retry and Park.
 	Receipt any
+}
+
+// Keeper bounds streams whose older events are worth nothing.
+type Keeper interface {
+	// KeepNewest makes a stream, which need not exist yet, hold on to its newest n
+	// events, now and from now on: older ones are not read from the stream any more,
+	// and the log may take them out of its order whenever it likes. Revisions stay
+	// what they were. Repeating a call is harmless.
+	KeepNewest(ctx context.Context, stream StreamID, n int) error
 }
 
 // Expected is what an append demands of a stream. Made by Any, NoStream, Exists

@@ -16,6 +16,7 @@ type batch struct {
 	order    []*change // as first touched
 	facts    []factRow
 	scanners map[string]*scannerRow
+	roster   roster
 	dead     deadLetters
 	skips    skips // that it may pass by
 	skipped  []skipped
@@ -77,12 +78,12 @@ func fold(events []eventstore.Recorded, from eventstore.Position, skips skips, k
 
 func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State, bool)) error {
 	refused := b.skips[r.Position] != nil && b.skips[r.Position].refused
-	if r.Stream.Category == scanner.Category {
+	if add := b.ofScanners(r.Stream.Category); add != nil {
 		if refused {
 			_, err := b.pass(r, errRefused)
 			return err
 		}
-		b.addScanner(r)
+		add(r)
 		return nil
 	}
 	id, ok := taskOf(r)
@@ -137,6 +138,20 @@ func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State
 	return nil
 }
 
+// ofScanners gives what folds a stream in which scanners speak of themselves; nil
+// for any other.
+func (b *batch) ofScanners(category string) func(eventstore.Recorded) {
+	switch category {
+	case scanner.Category:
+		return b.addScanner
+	case scanner.HeartbeatCategory:
+		return b.addHeartbeat
+	case scanner.RosterCategory:
+		return b.addRoster
+	}
+	return nil
+}
+
 // addScanner takes what it can read and no more: presence is told as well as it
 // may be, no verdict reads it, and one program's slip in it must not stop the
 // reading of every task.
@@ -145,9 +160,10 @@ func (b *batch) addScanner(r eventstore.Recorded) {
 		return
 	}
 	presence, err := scanner.Decode(r.Data)
-	if err != nil || presence.Type != r.Stream.Key {
+	if err != nil || presence.Type != r.Stream.Key || !task.ValidType(presence.Type) {
 		return
 	}
+	b.addInstance(presence, r)
 	row := scannerRow{Presence: presence, online: r.Type == scanner.OnlineType, first: r.Position, last: r.Position, firstAt: r.At, lastAt: r.At}
 	if old := b.scanners[row.Type]; old != nil {
 		row.first, row.firstAt = old.first, old.firstAt

@@ -20,8 +20,9 @@
 // reason stands in the checkpoint for every reader to see. That is why the
 // runner follows the log without a type filter: a filter would hide the unknown.
 // An operator may say, in the log, that this one fact is to be passed by; see
-// skips.go. Streams task-… without a task's id are somebody else's, though, and of scanner-…
-// only what can be read is taken: no verdict reads it.
+// skips.go. Streams task-… without a task's id are somebody else's, though, and of
+// what scanners say of themselves (scanners-roster, scanner-…, heartbeat-…) only what
+// can be read is taken: no verdict reads it here.
 //
 // A read model is never changed into another one: it is folded anew beside the one
 // in service, and the two change places at one moment. Start at [Registry], which

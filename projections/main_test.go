@@ -222,7 +222,7 @@ func dump(t testing.TB, pool *pgxpool.Pool) string {
 	var out strings.Builder
 	for _, table := range []struct{ name, order string }{
 		{"tasks", "task_id"}, {"sub_tasks", "task_id, type"}, {"declines", "task_id, type"},
-		{"findings", "task_id, type, ordinal"}, {"facts", "task_id, revision"}, {"scanners", "type"}, {"dead_letters", "task_id, type, attempt"},
+		{"findings", "task_id, type, ordinal"}, {"facts", "task_id, revision"}, {"scanners", "type"}, {"scanner_instances", "type, instance"}, {"dead_letters", "task_id, type, attempt"},
 	} {
 		var text string
 		require.NoError(t, pool.QueryRow(context.Background(),

@@ -51,6 +51,7 @@ create table tasks (
     rescan_of       uuid,
     cancelled_reason text,
     cancelled_at    timestamptz,
+    known           text[],                  -- of MainTaskCreated; null: not written down
     state           json not null            -- task.State, to fold on from here
 ) with (fillfactor = 85);
 
@@ -146,7 +147,24 @@ create table scanners (
     instance       text not null,            -- who said it
     version        text not null,
     rules_digest   text not null,
-    config_digest  text not null
+    config_digest  text not null,
+    enlisted_at    timestamptz,              -- when the type was last put on the roster
+    retired_at     timestamptz,              -- null: it was not taken off since
+    retired_by     text not null default '',
+    retired_reason text not null default ''
+);
+
+-- Whether an instance is alive is said by whoever reads: it depends on the time.
+create table scanner_instances (
+    type          text not null,
+    instance      text not null,
+    version       text not null,
+    rules_digest  text not null,
+    config_digest text not null,
+    online_at     timestamptz,               -- when it last said that it came
+    heard_at      timestamptz,               -- then, or its newest sign of life
+    offline_at    timestamptz,               -- when it last said that it goes; no news if older than heard_at
+    primary key (type, instance)
 );
 
 -- Each delivery that a scanner parked, and what became of it.

@@ -21,19 +21,19 @@ insert into tasks as t (
 	task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict,
 	observed_types, last_event_at, errors, warnings, notes, late, revision, position, state,
-	rescan_of, cancelled_reason, cancelled_at)
+	rescan_of, cancelled_reason, cancelled_at, known)
 select task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict::json,
 	observed_types::text[], last_event_at, errors, warnings, notes, late, revision, position, state::json,
-	rescan_of, cancelled_reason, cancelled_at
+	rescan_of, cancelled_reason, cancelled_at, known::text[]
 from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[],
 	$11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::bigint[], $17::timestamptz[], $18::uuid[], $19::text[],
 	$20::text[], $21::timestamptz[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::text[],
-	$29::uuid[], $30::text[], $31::timestamptz[])
+	$29::uuid[], $30::text[], $31::timestamptz[], $32::text[])
 as u (task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict,
 	observed_types, last_event_at, errors, warnings, notes, late, revision, position, state,
-	rescan_of, cancelled_reason, cancelled_at)
+	rescan_of, cancelled_reason, cancelled_at, known)
 on conflict (task_id) do update set
 	phase = excluded.phase, status = excluded.status, project = excluded.project, version = excluded.version,
 	file_name = excluded.file_name, size = excluded.size, sha256 = excluded.sha256, uploaded_by = excluded.uploaded_by,
@@ -44,7 +44,8 @@ on conflict (task_id) do update set
 	observed_types = excluded.observed_types, last_event_at = excluded.last_event_at,
 	errors = excluded.errors, warnings = excluded.warnings, notes = excluded.notes, late = excluded.late,
 	revision = excluded.revision, position = excluded.position, state = excluded.state,
-	rescan_of = excluded.rescan_of, cancelled_reason = excluded.cancelled_reason, cancelled_at = excluded.cancelled_at`
+	rescan_of = excluded.rescan_of, cancelled_reason = excluded.cancelled_reason, cancelled_at = excluded.cancelled_at,
+	known = excluded.known`
 
 type taskColumns struct {
 	id                                                []pgtype.UUID
@@ -68,6 +69,7 @@ type taskColumns struct {
 	rescanOf                                          []pgtype.UUID
 	cancelledReason                                   []*string
 	cancelledAt                                       []*time.Time
+	known                                             []*string
 }
 
 func (r *taskColumns) add(c *change) error {
@@ -84,6 +86,7 @@ func (r *taskColumns) add(c *change) error {
 		counts      = s.Counts()
 		rescanOf    pgtype.UUID
 		withdrawn   *string
+		known       *string
 	)
 	if s.Uploaded != nil {
 		up = *s.Uploaded
@@ -94,6 +97,10 @@ func (r *taskColumns) add(c *change) error {
 	if s.Cancelled != nil {
 		reason := clean(s.Cancelled.Reason)
 		withdrawn = &reason
+	}
+	if s.Created != nil && s.Created.Known != nil {
+		text := arrayText(s.Created.Known)
+		known = &text
 	}
 	if s.Closed != nil {
 		closedCause, closedAt = optional(string(s.Closed.Cause)), instant(s.Closed.ClosedAt)
@@ -147,6 +154,7 @@ func (r *taskColumns) add(c *change) error {
 	r.rescanOf = append(r.rescanOf, rescanOf)
 	r.cancelledReason = append(r.cancelledReason, withdrawn)
 	r.cancelledAt = append(r.cancelledAt, instant(s.CancelledAt))
+	r.known = append(r.known, known)
 	return nil
 }
 
@@ -155,7 +163,7 @@ func (r *taskColumns) args() []any {
 		r.id, r.first, r.phase, r.status, r.project, r.version, r.fileName, r.size, r.sha256, r.uploadedBy,
 		r.uploadedAt, r.createdAt, r.deadline, r.closedCause, r.closedAt, r.closed, r.convergedAt, r.verdictID, r.verdict,
 		r.observed, r.lastEventAt, r.errors, r.warnings, r.notes, r.late, r.revision, r.position, r.state,
-		r.rescanOf, r.cancelledReason, r.cancelledAt,
+		r.rescanOf, r.cancelledReason, r.cancelledAt, r.known,
 	}
 }
 

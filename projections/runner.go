@@ -312,7 +312,11 @@ func (r *Runner) follow(ctx context.Context, w *writer, well func()) error {
 
 // ours reports whether the read model is folded from this event.
 func ours(r eventstore.Recorded) bool {
-	return r.Stream.Category == task.Category || r.Stream.Category == scanner.Category
+	switch r.Stream.Category {
+	case task.Category, scanner.Category, scanner.HeartbeatCategory, scanner.RosterCategory:
+		return true
+	}
+	return false
 }
 
 // sleep reports false when ctx ended first.

@@ -260,6 +260,7 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 	if len(b.skipped) > 0 {
 		statements.Queue(insertSkips, skipArgs(b.skipped)...)
 	}
+	b.roster.queue(&statements)
 	if statements.Len() == 0 {
 		return nil
 	}

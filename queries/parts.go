@@ -3,6 +3,7 @@ package queries
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -75,6 +76,11 @@ func parts(ctx context.Context, tx pgx.Tx, tasks []Task, with With) error {
 		batch.Queue(declinesOf, pgIDs(ids)).Query(func(rows pgx.Rows) error { return scanDeclines(rows, byID) })
 	}
 	if with.Silent {
+		for i := range tasks {
+			if t := &tasks[i]; t.known != nil && t.Verdict != nil {
+				t.Silent = t.silentByVerdict()
+			}
+		}
 		batch.Queue(silentIn, pgIDs(ids)).Query(func(rows pgx.Rows) error { return scanSilent(rows, byID) })
 	}
 	if with.Rescans {
@@ -140,16 +146,37 @@ func scanDeclines(rows pgx.Rows, byID map[TaskID]*Task) error {
 	return rows.Err()
 }
 
-// A scanner was silent in a window if it was known before the window closed and
-// said nothing in it. While the window is open, that is "not heard from yet". An
-// operator's wish for a retry is not the scanner's voice.
+// Silent are the types that were waited for and not heard. Who was waited for
+// stands in MainTaskCreated; tasks of before that was written down take the types
+// known before the window closed. Once there is a verdict that knows, its own lists
+// say who was heard (see Task.silentByVerdict); until then silent is "not heard from
+// yet". An operator's wish for a retry is not the scanner's voice.
 const silentIn = `select t.task_id, s.type
-from live.tasks t join live.scanners s on t.closed_position is null or s.first_position < t.closed_position
-where t.task_id = any($1) and t.created_at is not null and not exists (
+from live.tasks t cross join lateral (
+	select unnest(t.known) as type
+	union all
+	select type from live.scanners where t.known is null and (t.closed_position is null or first_position < t.closed_position)) s
+where t.task_id = any($1) and t.created_at is not null and (t.known is null or t.verdict is null) and not exists (
 	select 1 from live.facts f
 	where f.task_id = t.task_id and f.sub_task_type = s.type and f.type <> 'SubTaskRetryRequested'
 		and (t.closed_position is null or f.position < t.closed_position))
 order by t.task_id, s.type collate "C"`
+
+// silentByVerdict are the types that were waited for and that the newest verdict
+// has not heard: what rules see as silent, and advisory types besides.
+func (t *Task) silentByVerdict() (silent []string) {
+	v := t.Verdict
+	heard := [][]string{v.Observed, v.Declined}
+	if a := v.Advisory; a != nil {
+		heard = append(heard, a.Succeeded, a.Failed, a.Errored, a.Unfinished)
+	}
+	for _, name := range t.known {
+		if !slices.ContainsFunc(heard, func(list []string) bool { return slices.Contains(list, name) }) {
+			silent = append(silent, name)
+		}
+	}
+	return silent
+}
 
 func scanSilent(rows pgx.Rows, byID map[TaskID]*Task) error {
 	var id [16]byte

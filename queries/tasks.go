@@ -39,6 +39,7 @@ type Task struct {
 	Position      eventstore.Position
 	RescanOf      *TaskID
 	Cancelled     *Cancellation
+	known         []string // of MainTaskCreated; nil: not written down
 
 	// What the asker wanted with it; see With.
 	SubTasks []SubTask
@@ -78,7 +79,7 @@ func (t Task) Cursor() string { return encodeCursor(taskCursor, int64(t.FirstPos
 
 const taskColumns = `task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, converged_at, verdict, observed_types, last_event_at,
-	errors, warnings, notes, late, revision, position, rescan_of, cancelled_reason, cancelled_at`
+	errors, warnings, notes, late, revision, position, rescan_of, cancelled_reason, cancelled_at, known`
 
 // Tasks lists tasks. It takes two statements and one for each part wanted.
 func (q *Queries) Tasks(ctx context.Context, query TasksQuery) (TasksPage, error) {
@@ -143,7 +144,7 @@ func scanTasks(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]Task,
 		var cancelledAt *time.Time
 		err := row.Scan((*[16]byte)(&t.ID), &first, &t.Phase, &t.Status, &t.Project, &t.Version, &t.FileName, &t.Size, &t.SHA256, &t.UploadedBy,
 			&t.UploadedAt, &t.CreatedAt, &t.Deadline, &t.ClosedCause, &t.ConvergedAt, &verdict, &t.Observed, &t.LastEventAt,
-			&t.Counts.Error, &t.Counts.Warning, &t.Counts.Note, &t.Late, &t.Revision, &position, &rescanOf, &reason, &cancelledAt)
+			&t.Counts.Error, &t.Counts.Warning, &t.Counts.Note, &t.Late, &t.Revision, &position, &rescanOf, &reason, &cancelledAt, &t.known)
 		if err != nil {
 			return t, err
 		}

@@ -2,7 +2,6 @@ package scanners
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,6 +35,7 @@ type Options struct {
 	ScanTimeout time.Duration // of one attempt; 5 min
 	Backoff     time.Duration // before the first repetition, then doubling; 500 ms
 	Grace       time.Duration // for running scans when ctx ends; 5 s
+	Heartbeat   time.Duration // between signs of life; scanner.Heartbeat
 	Limits      zippkg.Limits // of packages
 }
 
@@ -54,6 +54,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Grace <= 0 {
 		o.Grace = 5 * time.Second
+	}
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = scanner.Heartbeat
 	}
 	return o
 }
@@ -129,31 +132,15 @@ type runtime struct {
 	commands *commands.Commands
 	slots    chan struct{} // a token for each running scan
 	since    time.Time     // of this run: an instance may come and go under one name
+	enlisted bool          // the roster is known to hold the type
 	online   bool          // that it came is recorded
+	beats    uint64        // signs of life so far
 
 	flying   sync.WaitGroup
 	handled  atomic.Uint64
 	mu       sync.Mutex // guards flights and troubles
 	flights  map[eventstore.ID]*flight
 	troubles map[eventstore.ID]trouble
-}
-
-// present records that this instance comes or goes, and reports whether it did. It
-// is best effort: a verdict never depends on it.
-func (r *runtime) present(ctx context.Context, fact string) bool {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	data, err := json.Marshal(scanner.Presence{
-		Type: r.about.Type, Instance: r.me.Instance, Version: r.me.Version, RulesDigest: r.me.RulesDigest, ConfigDigest: r.me.ConfigDigest,
-	})
-	if err == nil {
-		_, err = r.Log.Append(ctx, eventstore.StreamID{Category: scanner.Category, Key: r.about.Type}, eventstore.Any(),
-			eventstore.Event{ID: eventstore.DeriveID(eventstore.ID{}, fmt.Sprint(fact, "/", r.about.Type, "/", r.me.Instance, "/", r.since.UnixNano())), Type: fact, Data: data, Metadata: []byte(`{}`)})
-	}
-	if err != nil {
-		r.Logger.Warn("presence not recorded", "fact", fact, "error", err)
-	}
-	return err == nil
 }
 
 // consume handles deliveries until the consumer dies or ctx ends. When ctx ends it
@@ -167,6 +154,9 @@ func (r *runtime) consume(ctx, work context.Context, stop, well func()) error {
 		Timeout: 2*r.ScanTimeout + handOver, MaxRetries: neverParked,
 	})
 	if err != nil {
+		return err
+	}
+	if err := r.enlist(ctx); err != nil {
 		return err
 	}
 	// Whoever backs off keeps a delivery but no worker.
@@ -192,6 +182,7 @@ func (r *runtime) consume(ctx, work context.Context, stop, well func()) error {
 	if !r.online {
 		r.online = r.present(ctx, scanner.OnlineType)
 	}
+	running.Go(func() { r.beat(waiting) })
 	r.Logger.Info("scanner is ready", "group", group, "instance", r.me.Instance)
 	for {
 		d, err := consumer.Next(ctx)

@@ -345,8 +345,8 @@ func (rs *RuleSet) see(w window, cause task.Cause) (task.Verdict, values) {
 	return v, e
 }
 
-// silent are the types that had a scanner when the window opened and were not
-// heard of; none if nobody wrote down who had. Advisory types do not count.
+// silent are the types that were waited for when the window opened and were not
+// heard of; none if nobody wrote down which. Advisory types do not count.
 func (rs *RuleSet) silent(s task.State) []string {
 	var silent []string
 	if s.Created == nil {

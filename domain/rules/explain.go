@@ -123,7 +123,7 @@ const (
 	TypeErrored    TypeOutcome = "ERRORED"
 	TypeUnfinished TypeOutcome = "UNFINISHED"
 	TypeDeclined   TypeOutcome = "DECLINED"
-	TypeSilent     TypeOutcome = "SILENT" // was online, and is not heard
+	TypeSilent     TypeOutcome = "SILENT" // is waited for, and is not heard
 	TypeAbsent     TypeOutcome = "ABSENT" // is not heard
 )
 

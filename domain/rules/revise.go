@@ -169,8 +169,8 @@ func Undecidable(rs *RuleSet, facts []task.Recorded) (reason report.Text, undeci
 	_, seen := rs.see(w, w.cause())
 	for _, r := range rs.rules {
 		if r.weighs("silent") {
-			return say("rule %s asks who was silent, and it was not recorded who was online when the window opened",
-				"规则 %s 需要判断谁无响应，但窗口期开启时的在线情况没有记录", r.id), true
+			return say("rule %s asks who was silent, and it was not recorded who was waited for when the window opened",
+				"规则 %s 需要判断谁无响应，但窗口期开启时应等待哪些扫描没有记录", r.id), true
 		}
 		if holds, err := r.holds(seen); holds || err != nil {
 			break

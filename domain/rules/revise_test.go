@@ -188,7 +188,7 @@ func TestWhatFactsCannotTellIsNotGuessed(t *testing.T) {
 	passed := []task.Recorded{opened(), at(1, start("SQL", 1)), at(2, pass("SQL"))}
 	reason, undecidable := rules.Undecidable(strict, stream(passed...))
 	require.True(t, undecidable)
-	require.Equal(t, "rule silent asks who was silent, and it was not recorded who was online when the window opened", reason.En)
+	require.Equal(t, "rule silent asks who was silent, and it was not recorded who was waited for when the window opened", reason.En)
 	_, undecidable = rules.Undecidable(strict, stream(opened()))
 	require.False(t, undecidable, "nobody took part: that rule is not reached")
 	_, undecidable = rules.Undecidable(strict, stream(known(), passed[1], passed[2]))

@@ -1,25 +1,47 @@
-// Package scanner holds the facts of scanners themselves: their comings and
-// goings, one stream per sub-task type. They make "known, but silent" visible;
-// no verdict reads them.
+// Package scanner holds the facts of scanners themselves, in three streams:
+//
+//	scanners-roster     which types are waited for; verdicts read it, by way of
+//	                    known in MainTaskCreated
+//	scanner-{type}      comings and goings of instances   ┐ for people: told as well
+//	heartbeat-{type}    signs of life, the newest few     ┘ as may be, no verdict
+//	                                                        reads them
+//
+// A type joins the roster when it first comes online and stays until an operator
+// retires it, so one whose instances have all died is "known, but silent". Start
+// at Decide.
 package scanner
 
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
-// Category of these streams: scanner-{type}.
-const Category = "scanner"
-
-// Stored type names.
+// Categories of the streams of presence: scanner-{type} and heartbeat-{type}.
 const (
-	OnlineType  = "ScannerOnline"
-	OfflineType = "ScannerOffline"
+	Category          = "scanner"
+	HeartbeatCategory = "heartbeat"
 )
 
-// Presence is the data of both facts, ScannerOnline and ScannerOffline: an
-// instance of a scanner began, or ended in good order. One that was killed says
-// nothing.
+// Stored type names of presence.
+const (
+	OnlineType    = "ScannerOnline"
+	OfflineType   = "ScannerOffline"
+	HeartbeatType = "ScannerHeartbeat"
+)
+
+const (
+	// Heartbeat is how often an instance gives a sign of life.
+	Heartbeat = 30 * time.Second
+	// Patience is how long an instance may be unheard and still count as alive.
+	Patience = 3 * Heartbeat
+	// Heartbeats is how many the stream of a type holds on to.
+	Heartbeats = 100
+)
+
+// Presence is the data of ScannerOnline, ScannerOffline and ScannerHeartbeat: an
+// instance of a scanner began, ended in good order, or is there. One that was
+// killed says nothing.
 type Presence struct {
 	Type         string `json:"type"` // the sub-task type
 	Instance     string `json:"instance"`
@@ -28,7 +50,7 @@ type Presence struct {
 	ConfigDigest string `json:"configDigest"`
 }
 
-// Decode reads either fact.
+// Decode reads any of the three.
 func Decode(data []byte) (Presence, error) {
 	var p Presence
 	if err := json.Unmarshal(data, &p); err != nil {

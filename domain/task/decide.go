@@ -46,7 +46,7 @@ type Open struct {
 	Quiet   time.Duration
 	Minimum time.Duration // how long it is open at least
 	RuleSet RuleSetRef
-	// Known are the types that have a scanner online; nil if nobody can tell.
+	// Known are the types on the roster of scanners; nil if nobody can tell.
 	Known []string
 }
 

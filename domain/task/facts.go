@@ -43,9 +43,9 @@ type MainTaskCreated struct {
 	Context Context    `json:"context"`
 	Window  Window     `json:"window"`
 	RuleSet RuleSetRef `json:"ruleSet"`
-	// Known are the sub-task types that had a scanner online when the window
-	// opened, sorted: of these, who neither takes part nor declines is silent. Nil
-	// means that nobody wrote it down; empty, that there was none.
+	// Known are the sub-task types that stood on the roster of scanners when the
+	// window opened, sorted: of these, who neither takes part nor declines is silent.
+	// Nil means that nobody wrote it down; empty, that there was none.
 	Known []string `json:"known,omitzero"`
 }
 

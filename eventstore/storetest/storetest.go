@@ -36,6 +36,7 @@ func Run(t *testing.T, server Server) {
 		{"read", reads},
 		{"follow", follows},
 		{"groups", groups},
+		{"keep", keeps},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, p := range group.promises {

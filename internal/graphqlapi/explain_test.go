@@ -96,7 +96,7 @@ func TestDryRun(t *testing.T) {
 	require.Empty(t, a.Errors)
 	undecidable := a.Data["dryRun"].(map[string]any)["undecidable"].([]any)[0].(map[string]any)
 	require.Nil(t, undecidable["new"])
-	require.Contains(t, undecidable["because"].(map[string]any)["en"], "who was online")
+	require.Contains(t, undecidable["because"].(map[string]any)["en"], "who was waited for")
 
 	for code, variables := range map[string]map[string]any{
 		"ruleset.invalid":  {"text": "name: x"},
