@@ -136,13 +136,13 @@ func scanDeclines(rows pgx.Rows, byID map[TaskID]*Task) error {
 }
 
 // A scanner was silent in a window if it was known before the window closed and
-// said nothing in it. While the window is open, that is "not heard from yet". An
+// said nothing in it; to look is not to speak. While the window is open, that is "not heard from yet". An
 // operator's wish for a retry is not the scanner's voice.
 const silentIn = `select t.task_id, s.type
 from live.tasks t join live.scanners s on t.closed_position is null or s.first_position < t.closed_position
 where t.task_id = any($1) and t.created_at is not null and not exists (
 	select 1 from live.facts f
-	where f.task_id = t.task_id and f.sub_task_type = s.type and f.type <> 'SubTaskRetryRequested'
+	where f.task_id = t.task_id and f.sub_task_type = s.type and f.type not in ('SubTaskRetryRequested', 'SubTaskConsidered')
 		and (t.closed_position is null or f.position < t.closed_position))
 order by t.task_id, s.type collate "C"`
 

@@ -130,6 +130,10 @@ type runtime struct {
 	slots    chan struct{} // a token for each running scan
 	since    time.Time     // of this run: an instance may come and go under one name
 	online   bool          // that it came is recorded
+	joined   bool          // born stands
+	// born is where the log ended when this run first joined: what stands there may
+	// have been tried by others, or by this process before it died.
+	born eventstore.Position
 
 	flying   sync.WaitGroup
 	handled  atomic.Uint64
@@ -168,6 +172,12 @@ func (r *runtime) consume(ctx, work context.Context, stop, well func()) error {
 	})
 	if err != nil {
 		return err
+	}
+	if !r.joined {
+		if r.born, err = r.Log.Head(ctx); err != nil {
+			return err
+		}
+		r.joined = true
 	}
 	// Whoever backs off keeps a delivery but no worker.
 	consumer, err := r.Log.Consume(ctx, group, 2*r.Workers+backingOff)
@@ -280,6 +290,7 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 	mine, takesPart := state.SubTasks[r.about.Type]
 	before := attemptsBefore(facts, r.about.Type, fact.Revision)
 	_, declined := state.Declined[r.about.Type]
+	tries := state.Considered[r.about.Type].Tries
 	switch {
 	case state.Created == nil || state.Cancelled != nil, declined, takesPart && mine.State != task.StateRunning && !mine.RetryWanted:
 		return endAck, nil
@@ -287,14 +298,17 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 		// Its last owner never came to an end: a crash, again and again.
 		return r.giveUp(ctx, taskID, fact.ID, mine.Attempt, fmt.Errorf("%d attempts ended without a result", mine.Attempt-before))
 	}
-	a := attempt{runtime: r, taskID: taskID, by: commands.Origin{Actor: "scanner " + r.about.Type, Causation: fact.ID}, delivery: r.deliveryName(d)}
+	if known := r.troubled(d.Event.ID, func(*trouble) {}); tries >= r.MaxAttempts && !known.begun {
+		return r.giveUp(ctx, taskID, fact.ID, 0, fmt.Errorf("%d times a scanner looked at the package and ended without an answer", tries))
+	}
+	a := attempt{runtime: r, taskID: taskID, by: commands.Origin{Actor: "scanner " + r.about.Type, Causation: fact.ID}, of: d, delivery: r.deliveryName(d)}
 	err = a.run(ctx, state)
 	switch {
 	case err == nil:
 		return endAck, nil
 	case domain.RuleOf(err) == "attempt.stale":
-		r.Logger.Warn("another instance has taken over", "task", taskID, "error", err)
-		return endAck, nil
+		// Whoever took over may have lost its delivery to us: then it must come again.
+		return endRetry, err
 	case domain.KindOf(err) == domain.Unavailable, errors.Is(err, errNoRoom), ctx.Err() != nil:
 		return endRetry, err
 	case a.number > 0 && a.number-before < r.MaxAttempts:
