@@ -45,6 +45,11 @@ func (a *attempt) run(work context.Context, state task.State) error {
 		return err
 	}
 	defer leave()
+	inside, leaveMemory, err := a.Room.memory.enter(work)
+	if err != nil {
+		return err
+	}
+	defer leaveMemory()
 	if _, takesPart := state.SubTasks[a.about.Type]; !takesPart {
 		err = a.consider(work)
 	} else if err = a.start(work); err == nil && a.number == 0 {
@@ -54,7 +59,7 @@ func (a *attempt) run(work context.Context, state task.State) error {
 		return err
 	}
 	a.troubled(a.of.Event.ID, func(t *trouble) { t.begun = true })
-	ctx, cancel := a.limited(work)
+	ctx, cancel := a.limited(inside)
 	defer cancel()
 	pkg, err := zippkg.Open(file, file.Size(), a.Limits)
 	var bad *zippkg.Error
@@ -74,7 +79,7 @@ func (a *attempt) run(work context.Context, state task.State) error {
 	if err := a.start(work); err != nil || a.number == 0 {
 		return err
 	}
-	return a.scan(work, pkg)
+	return a.scan(work, inside, pkg)
 }
 
 // consider records that a try begins where it may not be the first: else a package
@@ -91,11 +96,13 @@ func (a *attempt) consider(ctx context.Context) error {
 	})
 }
 
-// suspect reports whether somebody began with the package and was not heard of again.
+// suspect reports whether somebody began with the package and was not heard of again,
+// or memory ran out while it was at work.
 // It may have taken its process down, so it is tried alone: what else is at work would
 // die with it, and be suspected next.
 func (a *attempt) suspect(state task.State) bool {
-	return !a.known().begun && (state.Considered[a.about.Type].Tries > 0 || state.SubTasks[a.about.Type].State == task.StateRunning)
+	known := a.known()
+	return known.alone || !known.begun && (state.Considered[a.about.Type].Tries > 0 || state.SubTasks[a.about.Type].State == task.StateRunning)
 }
 
 func (a *attempt) known() trouble { return a.troubled(a.of.Event.ID, func(*trouble) {}) }
@@ -145,9 +152,9 @@ func (a *attempt) unreadable(ctx context.Context, bad *zippkg.Error) error {
 }
 
 // scan runs the scanner while its report streams into the blob store.
-func (a *attempt) scan(work context.Context, pkg *zippkg.Package) error {
+func (a *attempt) scan(work, inside context.Context, pkg *zippkg.Package) error {
 	began := time.Now()
-	ctx, cancel := a.limited(work)
+	ctx, cancel := a.limited(inside)
 	defer cancel()
 	in, out := io.Pipe()
 	type stored struct {
@@ -272,8 +279,13 @@ func guarded[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// causeOf prefers why a context ended to the bare fact that it did.
+// causeOf prefers why a context ended to the bare fact that it did. What a scanner says
+// that has run out of memory is not worth telling.
 func causeOf(ctx context.Context, err error) error {
+	var short *memoryError
+	if errors.As(context.Cause(ctx), &short) {
+		return short
+	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return context.Cause(ctx)
 	}

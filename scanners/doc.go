@@ -34,6 +34,10 @@
 // heard of again has the whole Room, so a package that kills its process takes no other
 // down with it twice.
 //
+// Memory has a limit, too ([Room.LimitMemory]): who takes too much of it ends with an
+// error of its attempt before the system ends the process. It counts on scanners that
+// heed their context.
+//
 // A scanner does not hear of a verdict and never waits for one: facts after the
 // window are late, not lost.
 package scanners

@@ -21,6 +21,7 @@ type flight struct {
 type trouble struct {
 	repeats int  // for whatever reason
 	untried int  // failures before an attempt could be recorded
+	alone   bool // memory ran out while the package was at work
 	begun   bool // this process has begun with the package, and still lives
 }
 

@@ -13,7 +13,8 @@ import (
 // one. Whoever waits is served in order: a giant waits for those before it, and
 // those behind it wait for the giant, so neither starves.
 type Room struct {
-	total int64
+	total  int64
+	memory *memory // see LimitMemory
 
 	mu      sync.Mutex
 	used    int64

@@ -303,9 +303,15 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 	}
 	a := attempt{runtime: r, taskID: taskID, by: commands.Origin{Actor: "scanner " + r.about.Type, Causation: fact.ID}, of: d, delivery: r.deliveryName(d)}
 	err = a.run(ctx, state)
+	var short *memoryError
+	if errors.As(err, &short) {
+		r.troubled(d.Event.ID, func(t *trouble) { t.alone = true })
+	}
 	switch {
 	case err == nil:
 		return endAck, nil
+	case short != nil && !short.alone:
+		return endRetry, err // perhaps another took it
 	case domain.RuleOf(err) == "attempt.stale":
 		// Whoever took over may have lost its delivery to us: then it must come again.
 		return endRetry, err
@@ -365,7 +371,7 @@ func (r *runtime) giveUp(ctx context.Context, taskID, cause string, number int, 
 	err := r.persist(ctx, func() error {
 		_, err := r.commands.Fail(ctx, taskID, by, task.SubTaskFailed{
 			TaskID: taskID, Type: r.about.Type, Attempt: number, Kind: task.Error, Parked: true,
-			Reason: reason, ReasonZH: "扫描无法完成：" + text(why),
+			Reason: reason, ReasonZH: "扫描无法完成：" + textZH(why),
 		})
 		return err
 	})
@@ -385,6 +391,15 @@ func text(err error) string {
 	}
 	s := []rune(err.Error())
 	return string(s[:min(len(s), 500)])
+}
+
+// textZH is text in Chinese, where there is one.
+func textZH(err error) string {
+	var short *memoryError
+	if errors.As(err, &short) {
+		return short.zh()
+	}
+	return text(err)
 }
 
 // delay doubles with n, from first to maxBackoff.

@@ -104,6 +104,8 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 		flags.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the HTTP server; port 0 takes a free one")
 	case coordinatorRole:
 		c.timeFlags(cmd, 0, "the rule set's, 10s")
+	case scannerRole:
+		c.memoryFlag(cmd)
 	}
 	flags.BoolVar(&verbose, "verbose", false, "log details")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {

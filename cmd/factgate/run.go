@@ -42,6 +42,7 @@ With --eventstore and --database it uses servers of yours instead.`,
 	cmd.Flags().StringVar(&c.database, "database", "", "postgres:// URL (default: a private PostgreSQL in the data folder)")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log details")
 	c.timeFlags(cmd, 0, "the rule set's, 10s")
+	c.memoryFlag(cmd)
 	return cmd
 }
 
