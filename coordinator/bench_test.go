@@ -1,0 +1,192 @@
+package coordinator_test
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/factgate/factgate/commands"
+	"github.com/factgate/factgate/coordinator"
+	"github.com/factgate/factgate/domain/rules"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/eventstore/esdb"
+	"github.com/factgate/factgate/eventstore/node"
+)
+
+var windows = flag.Int("windows", 100_000, "open windows of BenchmarkWindows")
+
+// benchNode names the folder of a process that is an event store and nothing else.
+const benchNode = "FACTGATE_BENCH_NODE"
+
+func serveNode() error {
+	n, err := node.Open(context.Background(), node.Options{Dir: os.Getenv(benchNode)})
+	if err != nil {
+		return err
+	}
+	fmt.Println(n.ConnectionString())
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the benchmark ends
+	return n.Close()
+}
+
+// newBenchLog starts an event store in a process of its own, so that what is measured
+// here is the coordinator.
+func newBenchLog(b *testing.B) *esdb.Log {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), benchNode+"="+b.TempDir())
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	require.NoError(b, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(b, err)
+	require.NoError(b, cmd.Start())
+	b.Cleanup(func() {
+		_ = in.Close()
+		require.NoError(b, cmd.Wait())
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(b, err)
+	log, err := esdb.Open(b.Context(), strings.TrimSpace(line), esdb.Options{})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, log.Close()) })
+	return log
+}
+
+// benchWriters append at once: as many as the closing loop.
+const benchWriters = 64
+
+// BenchmarkWindows opens many windows and lets them end at their deadlines: spread over
+// a minute, and all within the same second. It prints how late verdicts are against the
+// goal of 1 s, and how many a second there are beside what the event store takes from as
+// many writers in the same run (the floor: one append of two facts and nothing else).
+func BenchmarkWindows(b *testing.B) {
+	for _, c := range []struct {
+		name   string
+		spread time.Duration
+	}{{"spread=60s", time.Minute}, {"spread=1s", time.Second}} {
+		b.Run(c.name, func(b *testing.B) {
+			for range b.N {
+				benchmarkWindows(b, *windows, c.spread)
+			}
+		})
+	}
+}
+
+func benchmarkWindows(b *testing.B, n int, spread time.Duration) {
+	log, db := newBenchLog(b), postgres.NewDatabase(b)
+	probe := min(n, 2000)
+	floor := openWindows(b, log, probe, func(int) time.Time { return time.Now().Add(24 * time.Hour) })
+	// Long enough for all to be opened and followed; how fast a machine does that
+	// differs.
+	begin := time.Now().Add(5*time.Second + time.Duration(4*float64(n)/floor*float64(time.Second)))
+	floor = openWindows(b, log, n, func(i int) time.Time {
+		return begin.Add(time.Duration(float64(spread) * float64(i) / float64(n)))
+	})
+	before := liveHeap()
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		coordinator.New(log, db, coordinator.Options{Logger: slog.New(slog.DiscardHandler)}).Run(ctx)
+	}()
+	defer func() { cancel(); <-done }()
+	followed := time.Now()
+	awaitWindows(b, db, begin, func(open int) bool { return open == n+probe })
+	b.ReportMetric(float64(n+probe)/time.Since(followed).Seconds(), "followed/s")
+	b.ReportMetric(float64(liveHeap()-before)/(1<<20), "heap-delta-MiB")
+	require.Less(b, time.Now(), begin, "the machine was too slow to open the windows before the first was due")
+	head, err := log.Head(b.Context())
+	require.NoError(b, err)
+
+	awaitWindows(b, db, begin.Add(time.Hour), func(open int) bool { return open == probe })
+	var late []time.Duration
+	var last time.Time
+	for r, err := range log.ReadAll(b.Context(), head, eventstore.Filter{Types: []string{"WindowClosed"}}) {
+		require.NoError(b, err)
+		closed := task.Read(r.Type, r.Data).(task.WindowClosed)
+		require.Equal(b, task.Deadline, closed.Cause)
+		late, last = append(late, r.At.Sub(closed.ClosedAt)), r.At
+	}
+	require.Len(b, late, n)
+	slices.Sort(late)
+	at := func(share float64) float64 { return late[int(share*float64(n-1))].Seconds() }
+	rate := float64(n) / last.Sub(begin).Seconds()
+	b.ReportMetric(at(0.5), "p50-late-s")
+	b.ReportMetric(at(0.99), "p99-late-s")
+	b.ReportMetric(at(1), "max-late-s(goal:1)")
+	b.ReportMetric(rate, "closed/s")
+	b.ReportMetric(rate/floor, "of-floor")
+	b.ReportMetric(floor, "floor/s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// openWindows records n tasks with a window that ends at due, and returns how many a
+// second there were.
+func openWindows(b *testing.B, log *esdb.Log, n int, due func(int) time.Time) float64 {
+	began := time.Now()
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(b.Context())
+	for range benchWriters {
+		g.Go(func() error {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				id := eventstore.ID(uuid.New())
+				now := time.Now()
+				var events []eventstore.Event
+				for _, f := range []task.Fact{
+					task.ZipUploaded{TaskID: id.String(), FilePath: "sha256/ab", Project: "dw"},
+					task.MainTaskCreated{TaskID: id.String(), RuleSet: rules.Default().Ref(),
+						Window: task.Window{OpensAt: now, Deadline: due(i), Quiet: task.Duration(math.MaxInt64 / 4)}},
+				} {
+					name, data, err := task.Encode(f)
+					if err != nil {
+						return err
+					}
+					events = append(events, eventstore.Event{ID: eventstore.DeriveID(id, f.Key()), Type: name, Data: data, Metadata: []byte(`{}`)})
+				}
+				if _, err := log.Append(ctx, commands.StreamOf(id.String()), eventstore.NoStream(), events...); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(b, g.Wait())
+	return float64(n) / time.Since(began).Seconds()
+}
+
+func awaitWindows(b *testing.B, db *pgxpool.Pool, until time.Time, holds func(open int) bool) {
+	for {
+		var open int
+		if err := db.QueryRow(b.Context(), `select count(*) from coordinator.windows`).Scan(&open); err == nil && holds(open) {
+			return
+		}
+		require.Less(b, time.Now(), until)
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func liveHeap() int64 {
+	runtime.GC()
+	runtime.GC()
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
+}
