@@ -254,3 +254,27 @@ func TestARetryThatDeclinesEnds(t *testing.T) {
 	require.Equal(t, task.Error, got.Kind)
 	require.Contains(t, got.Reason, "took part before, and now would not")
 }
+
+// Overtaken by somebody who then died without a delivery of its own: whoever has the
+// delivery sees to the end.
+func TestWhoeverHasTheDeliverySeesToTheEnd(t *testing.T) {
+	b := newBench(t)
+	var scans atomic.Int32
+	entered, release := make(chan struct{}), make(chan struct{})
+	b.run(&scripted{name: "SQL", scan: func(context.Context, *zippkg.Package, scanners.Findings) (task.Coverage, error) {
+		if scans.Add(1) == 1 {
+			close(entered)
+			<-release
+		}
+		return task.Coverage{Eligible: 1, Seen: 1}, nil
+	}}, options)
+	id := b.open()
+	<-entered
+	n, err := b.commands.Start(t.Context(), id, commands.Origin{}, task.Start{Type: "SQL", Scanner: task.Scanner{Instance: "dead"}})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	close(release)
+	got := b.await(id, "ends", ended("SQL")).SubTasks["SQL"]
+	require.Equal(t, task.Pass, got.Result)
+	require.Equal(t, 3, got.Attempt)
+}

@@ -69,7 +69,7 @@ func devour(ctx context.Context) error {
 func TestAScanThatTakesAllMemoryEndsAlone(t *testing.T) {
 	b := newBench(t)
 	room := limited(t, headroom)
-	var beside, tripped atomic.Int32
+	var beside, tripped, inside atomic.Int32
 	company := make(chan struct{})
 	wait := func(ctx context.Context) error { // until it is ended for the company it keeps
 		if beside.Add(1) == 2 {
@@ -81,6 +81,10 @@ func TestAScanThatTakesAllMemoryEndsAlone(t *testing.T) {
 	}
 	scan := func(first *atomic.Bool) func(context.Context, *zippkg.Package, scanners.Findings) (task.Coverage, error) {
 		return func(ctx context.Context, p *zippkg.Package, _ scanners.Findings) (task.Coverage, error) {
+			if inside.Add(1) > 1 && tripped.Load() == 2 {
+				t.Error("whoever was at work when memory ran out is tried alone")
+			}
+			defer inside.Add(-1)
 			var err error
 			if _, ok := p.Lookup("poison.sql"); ok {
 				<-company
