@@ -71,7 +71,7 @@ func newBenchLog(b *testing.B) *esdb.Log {
 	return log
 }
 
-// benchWriters append at once: as many as the closing loop.
+// benchWriters append at once.
 const benchWriters = 64
 
 // BenchmarkWindows opens many windows and lets them end at their deadlines. It prints
@@ -104,7 +104,7 @@ func benchmarkWindows(b *testing.B, n int, over func(floor float64) time.Duratio
 	spread := over(floor)
 	// Long enough for all to be opened and followed; how fast a machine does that
 	// differs.
-	begin := time.Now().Add(5*time.Second + time.Duration(4*float64(n)/floor*float64(time.Second)))
+	begin := time.Now().Add(5*time.Second + time.Duration(2.5*float64(n)/floor*float64(time.Second)))
 	floor = openWindows(b, log, n, func(i int) time.Time {
 		return begin.Add(time.Duration(float64(spread) * float64(i) / float64(n)))
 	})
@@ -141,6 +141,8 @@ func benchmarkWindows(b *testing.B, n int, over func(floor float64) time.Duratio
 	require.Len(b, late, n)
 	slices.Sort(late)
 	at := func(share float64) float64 { return late[int(share*float64(n-1))].Seconds() }
+	// On a shared machine the floor is not where it was: once more, and the mean of both.
+	floor = (floor + openWindows(b, log, probe, func(int) time.Time { return time.Now().Add(24 * time.Hour) })) / 2
 	rate := float64(n) / last.Sub(begin).Seconds()
 	b.ReportMetric(at(0.5), "p50-late-s")
 	b.ReportMetric(at(0.99), "p99-late-s")
@@ -193,7 +195,7 @@ func awaitWindows(b *testing.B, db *pgxpool.Pool, until time.Time, holds func(op
 			return
 		}
 		require.Less(b, time.Now(), until)
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(time.Second) // to count is work, too
 	}
 }
 

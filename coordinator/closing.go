@@ -16,11 +16,10 @@ import (
 )
 
 const (
-	// dueBatch is how many windows are judged in one transaction, and judges how many
-	// of them at a time: most of a judgement is waiting for the event store, which
-	// takes many appends with one sync.
+	// dueBatch is how many windows are judged in one transaction, all side by side:
+	// most of a judgement is waiting for the event store, which takes many appends
+	// with one sync.
 	dueBatch = 256
-	judges   = 64
 	// slack is added to a due time before looking: Postgres keeps microseconds,
 	// and a window is over only after its due time.
 	slack = time.Millisecond
@@ -97,7 +96,6 @@ func (c *Coordinator) closeDue(ctx context.Context) (judged int, err error) {
 		judged = len(ids)
 		found := make([]judgement, len(ids))
 		g, work := errgroup.WithContext(ctx)
-		g.SetLimit(judges)
 		for i, id := range ids {
 			g.Go(func() (err error) {
 				found[i], err = c.judge(work, id)
