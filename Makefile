@@ -50,7 +50,7 @@ faults: postgres ## Kill and freeze every role under uploads, ROUNDS times (defa
 
 .PHONY: bench
 bench: postgres ## Run all benchmarks
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+	$(GO) test -run '^$$' -bench . -benchtime 1s -timeout 0 ./...
 
 .PHONY: bench-store
 bench-store: build postgres ## Measure the event store beside its peers and floors (ARGS='-quick', '-json FILE', …)

@@ -25,7 +25,8 @@ type Log interface {
 //
 //	Upload        a package was stored: make a task of it
 //	OpenWindow    the coordinator opens the task's window
-//	StayAway      a scanner declines
+//	Consider      a scanner looks at a package once more
+//	StayAway      … and declines
 //	Start         a scanner begins an attempt
 //	Complete      … and ends it: passed
 //	Fail          … and ends it: failed, or could not be finished

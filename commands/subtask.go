@@ -11,6 +11,12 @@ func (c *Commands) StayAway(ctx context.Context, taskID string, by Origin, s tas
 	return c.execute(ctx, taskID, by, decision(s))
 }
 
+// Consider records that a try begins whose predecessors may have ended without an
+// answer.
+func (c *Commands) Consider(ctx context.Context, taskID string, by Origin, w task.Consider) (Done, error) {
+	return c.execute(ctx, taskID, by, decision(w))
+}
+
 // Start begins an attempt and returns its number; 0 means that there is nothing
 // to do any more. Repeated with the same Scanner.Instance and Delivery, because its
 // answer was lost, it returns the attempt that it began then, if that is running.

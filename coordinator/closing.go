@@ -7,14 +7,19 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain"
 	"github.com/factgate/factgate/domain/rules"
+	"github.com/factgate/factgate/eventstore"
 )
 
 const (
-	dueBatch = 16 // windows judged in one transaction
+	// dueBatch is how many windows are judged in one transaction, all side by side:
+	// most of a judgement is waiting for the event store, which takes many appends
+	// with one sync.
+	dueBatch = 256
 	// slack is added to a due time before looking: Postgres keeps microseconds,
 	// and a window is over only after its due time.
 	slack = time.Millisecond
@@ -73,8 +78,10 @@ func (c *Coordinator) untilNext(ctx context.Context, judged int) (time.Duration,
 }
 
 // closeDue takes due windows that nobody else holds and judges each from its
-// stream. It returns how many.
+// stream. It returns how many. Appends are durable before the rows go; a crash
+// between the two judges again, and appends nothing.
 func (c *Coordinator) closeDue(ctx context.Context) (judged int, err error) {
+	var failed error // to judge; what could be judged stands all the same
 	err = pgx.BeginFunc(ctx, c.db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			select task_id::text from coordinator.windows where due_at <= $1
@@ -83,44 +90,67 @@ func (c *Coordinator) closeDue(ctx context.Context) (judged int, err error) {
 			return err
 		}
 		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
+		if err != nil || len(ids) == 0 {
 			return err
 		}
 		judged = len(ids)
-		for _, id := range ids {
-			if err := c.judge(ctx, tx, id); err != nil {
+		found := make([]judgement, len(ids))
+		g, work := errgroup.WithContext(ctx)
+		for i, id := range ids {
+			g.Go(func() (err error) {
+				found[i], err = c.judge(work, id)
 				return err
+			})
+		}
+		failed = g.Wait()
+		var over []string
+		var open columns
+		for i, id := range ids {
+			switch f := found[i]; {
+			case f.over:
+				over = append(over, id)
+			case !f.dueAt.IsZero():
+				open.add(id, f.position, f.dueAt)
 			}
+		}
+		statements := &pgx.Batch{}
+		statements.Queue(`delete from coordinator.windows where task_id = any($1::uuid[])`, over)
+		// The row now knows what was judged: that this is followed later takes nothing away.
+		statements.Queue(`
+			update coordinator.windows w set due_at = f.due_at, position = greatest(w.position, f.position)
+			from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) f (task_id, due_at, position)
+			where w.task_id = f.task_id`, open.ids, open.times, open.positions)
+		if err := tx.SendBatch(ctx, statements).Close(); err != nil {
+			return fmt.Errorf("write what was judged: %w", err)
 		}
 		return nil
 	})
-	return judged, err
+	return judged, errors.Join(failed, err)
 }
 
-// judge closes one window, or finds when to look again. The append is durable
-// before the row goes; a crash between the two judges again, and appends nothing.
-func (c *Coordinator) judge(ctx context.Context, tx pgx.Tx, taskID string) error {
+// judgement is what becomes of a window's row; the zero value leaves it.
+type judgement struct {
+	over     bool
+	dueAt    time.Time // when to look again
+	position eventstore.Position
+}
+
+// judge closes one window, or finds when to look again.
+func (c *Coordinator) judge(ctx context.Context, taskID string) (judgement, error) {
 	now := time.Now().UTC()
 	outcome, done, err := c.converge(ctx, taskID, now)
 	if err != nil {
 		if domain.KindOf(err) == domain.Internal && !errors.Is(err, context.Canceled) {
 			// One task that cannot be judged must not hold up the others.
 			c.logger.Error("a window could not be judged; it will be tried again", "task", taskID, "error", err)
-			_, err = tx.Exec(ctx, `update coordinator.windows set due_at = $2 where task_id = $1`, taskID, now.Add(30*time.Second))
+			return judgement{dueAt: now.Add(30 * time.Second)}, nil
 		}
-		return err
+		return judgement{}, err
 	}
-	open, ok := outcome.(rules.Open)
-	if !ok {
-		_, err = tx.Exec(ctx, `delete from coordinator.windows where task_id = $1`, taskID)
-		return err
+	if open, ok := outcome.(rules.Open); ok {
+		return judgement{dueAt: open.DueAt, position: done.Position}, nil
 	}
-	// The row now knows what was judged: that this is followed later takes nothing away.
-	if _, err = tx.Exec(ctx, `update coordinator.windows set due_at = $2, position = greatest(position, $3) where task_id = $1`,
-		taskID, open.DueAt, int64(done.Position)); err != nil {
-		return fmt.Errorf("postpone a window: %w", err)
-	}
-	return nil
+	return judgement{over: true}, nil
 }
 
 // converge judges a task until there is nothing more to be judged now: facts that

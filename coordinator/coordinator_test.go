@@ -3,6 +3,7 @@ package coordinator_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +21,16 @@ import (
 
 var postgres testbench.Postgres
 
-func TestMain(m *testing.M) { testbench.Main(m, &postgres) }
+func TestMain(m *testing.M) {
+	if os.Getenv(benchNode) != "" {
+		if err := serveNode(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	testbench.Main(m, &postgres)
+}
 
 type bench struct {
 	t        *testing.T

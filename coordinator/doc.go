@@ -7,9 +7,9 @@
 //     It needs no database, so uploads and scans go on when Postgres is away.
 //   - The window loop follows the log into the table coordinator.windows: one row
 //     for each open window, with the earliest moment at which it can be due. Due
-//     rows are taken FOR UPDATE SKIP LOCKED; the task's stream is judged; either
-//     WindowClosed and MainTaskConverged are appended and the row goes, or the row
-//     gets its next due time.
+//     rows are taken FOR UPDATE SKIP LOCKED, some hundred at a time; the tasks'
+//     streams are judged side by side; either WindowClosed and MainTaskConverged
+//     are appended and the row goes, or the row gets its next due time.
 //
 // The table is a projection and disposable: a due time that is too early costs
 // one look at the stream, and none is ever too late, because every fact that

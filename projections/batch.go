@@ -190,6 +190,8 @@ func about(f task.Fact) (subTaskType string, attempt int) {
 		return f.Type, f.After
 	case task.SubTaskDiscarded:
 		return f.Type, f.Attempt
+	case task.SubTaskConsidered:
+		return f.Type, 0
 	}
 	return "", 0
 }

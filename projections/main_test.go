@@ -104,7 +104,7 @@ func anything(rnd *rand.Rand, blobs *memoryBlobs) *story {
 	types := []string{"SQL", "EXCEL", "UNIT_TEST", "MADE-UP", `odd "\ type,`}
 	for range rnd.IntN(25) {
 		name, attempt := types[rnd.IntN(len(types))], 1+rnd.IntN(3)
-		switch rnd.IntN(11) {
+		switch rnd.IntN(12) {
 		case 0, 1:
 			s.tell(task.SubTaskStarted{TaskID: id, Type: name, Attempt: attempt, Scanner: task.Scanner{Name: name}})
 		case 2:
@@ -122,6 +122,8 @@ func anything(rnd *rand.Rand, blobs *memoryBlobs) *story {
 			s.tell(task.SubTaskFailed{TaskID: id, Type: name, Attempt: attempt, Kind: task.Error, Reason: "gone\x00", Parked: true})
 		case 10:
 			s.tell(task.SubTaskDiscarded{TaskID: id, Type: name, Attempt: attempt, Reason: "no use\x00"})
+		case 11:
+			s.tell(task.SubTaskConsidered{TaskID: id, Type: name, Try: attempt, Scanner: task.Scanner{Name: name}})
 		case 8:
 			s.tell(task.WindowClosed{TaskID: id, Cause: task.Settled, ClosedAt: time.Date(2026, 1, 2, 3, 5, 0, 0, time.UTC)},
 				task.MainTaskConverged{TaskID: id, Revision: 1 + rnd.IntN(2), Verdict: task.Verdict{Status: task.Success, Observed: []string{"SQL"}, Because: report.Text{En: "so\x00", Zh: "因为"}}})

@@ -150,7 +150,8 @@ func scanDeclines(rows pgx.Rows, byID map[TaskID]*Task) error {
 // stands in MainTaskCreated; tasks of before that was written down take the types
 // known before the window closed. Once there is a verdict that knows, its own lists
 // say who was heard (see Task.silentByVerdict); until then silent is "not heard from
-// yet". An operator's wish for a retry is not the scanner's voice.
+// yet". To look is not to speak, and an
+// operator's wish for a retry is not the scanner's voice.
 const silentIn = `select t.task_id, s.type
 from live.tasks t cross join lateral (
 	select unnest(t.known) as type
@@ -158,7 +159,7 @@ from live.tasks t cross join lateral (
 	select type from live.scanners where t.known is null and (t.closed_position is null or first_position < t.closed_position)) s
 where t.task_id = any($1) and t.created_at is not null and (t.known is null or t.verdict is null) and not exists (
 	select 1 from live.facts f
-	where f.task_id = t.task_id and f.sub_task_type = s.type and f.type <> 'SubTaskRetryRequested'
+	where f.task_id = t.task_id and f.sub_task_type = s.type and f.type not in ('SubTaskRetryRequested', 'SubTaskConsidered')
 		and (t.closed_position is null or f.position < t.closed_position))
 order by t.task_id, s.type collate "C"`
 

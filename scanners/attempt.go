@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/factgate/factgate/commands"
-	"github.com/factgate/factgate/domain"
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/internal/blob"
 	"github.com/factgate/factgate/internal/zippkg"
 )
@@ -22,8 +22,9 @@ type attempt struct {
 	*runtime
 	taskID   string
 	by       commands.Origin
-	delivery string
-	number   int // 0 until SubTaskStarted is durable
+	of       eventstore.Delivery
+	delivery string // its name
+	number   int    // 0 until SubTaskStarted is durable
 }
 
 // run decides, and scans if it takes part. It returns nil when the facts of its
@@ -35,12 +36,30 @@ func (a *attempt) run(work context.Context, state task.State) error {
 		return fmt.Errorf("open the package: %w", err)
 	}
 	defer file.Close()
-	leave, err := a.Room.enter(work, file.Size())
+	size := file.Size()
+	if a.suspect(state) {
+		size = wholeRoom
+	}
+	leave, err := a.Room.enter(work, size)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	ctx, cancel := a.limited(work)
+	inside, leaveMemory, err := a.Room.memory.enter(work)
+	if err != nil {
+		return err
+	}
+	defer leaveMemory()
+	if _, takesPart := state.SubTasks[a.about.Type]; !takesPart {
+		err = a.consider(work)
+	} else if err = a.start(work); err == nil && a.number == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.troubled(a.of.Event.ID, func(t *trouble) { t.begun = true })
+	ctx, cancel := a.limited(inside)
 	defer cancel()
 	pkg, err := zippkg.Open(file, file.Size(), a.Limits)
 	var bad *zippkg.Error
@@ -55,43 +74,71 @@ func (a *attempt) run(work context.Context, state task.State) error {
 		return fmt.Errorf("decide: %w", causeOf(ctx, err))
 	}
 	if !decision.TakesPart() {
-		return a.decline(work, state, decision)
+		return a.decline(work, decision)
 	}
 	if err := a.start(work); err != nil || a.number == 0 {
 		return err
 	}
-	return a.scan(work, pkg)
+	return a.scan(work, inside, pkg)
 }
+
+// consider records that a try begins where it may not be the first: else a package
+// that kills whoever looks at it would come again for ever. The first delivery of
+// an event to the first who hears of it is not recorded. Once in a process's life is
+// enough: whoever tries again here has survived the last time.
+func (a *attempt) consider(ctx context.Context) error {
+	if a.known().begun || a.of.Retries == 0 && a.of.Event.Position > a.born {
+		return nil
+	}
+	return a.persist(ctx, func() error {
+		_, err := a.commands.Consider(ctx, a.taskID, a.by, task.Consider{Type: a.about.Type, Scanner: a.me, Delivery: a.delivery})
+		return err
+	})
+}
+
+// suspect reports whether somebody began with the package and was not heard of again,
+// or memory ran out while it was at work.
+// It may have taken its process down, so it is tried alone: what else is at work would
+// die with it, and be suspected next.
+func (a *attempt) suspect(state task.State) bool {
+	known := a.known()
+	return known.alone || !known.begun && (state.Considered[a.about.Type].Tries > 0 || state.SubTasks[a.about.Type].State == task.StateRunning)
+}
+
+func (a *attempt) known() trouble { return a.troubled(a.of.Event.ID, func(*trouble) {}) }
 
 // limited is ctx with the deadline of a scan.
 func (a *attempt) limited(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, a.ScanTimeout, fmt.Errorf("the scan took longer than %s", a.ScanTimeout))
 }
 
+// start begins the attempt, once: one that took part before has begun it before it
+// decides anew.
 func (a *attempt) start(ctx context.Context) error {
+	if a.number > 0 {
+		return nil
+	}
 	return a.persist(ctx, func() (err error) {
 		a.number, err = a.commands.Start(ctx, a.taskID, a.by, task.Start{Type: a.about.Type, Scanner: a.me, Delivery: a.delivery})
 		return err
 	})
 }
 
-func (a *attempt) decline(ctx context.Context, state task.State, d Decision) error {
-	err := a.persist(ctx, func() error {
+func (a *attempt) decline(ctx context.Context, d Decision) error {
+	if a.number > 0 {
+		// An earlier attempt took part; now, with another configuration or version,
+		// the scanner would not. The sub-task must end.
+		return a.fail(ctx, task.SubTaskFailed{
+			Kind:     task.Error,
+			Reason:   "took part before, and now would not: " + d.Reason().En,
+			ReasonZH: "此前已参与，现在不再参与：" + d.Reason().Zh,
+		})
+	}
+	return a.persist(ctx, func() error {
 		_, err := a.commands.StayAway(ctx, a.taskID, a.by, task.StayAway{
 			Type: a.about.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: a.me,
 		})
 		return err
-	})
-	if domain.RuleOf(err) != "sub_task.started" {
-		return err
-	}
-	// An earlier attempt took part and never ended; now, with another
-	// configuration or version, the scanner would not. The sub-task must end.
-	a.number = state.SubTasks[a.about.Type].Attempt
-	return a.fail(ctx, task.SubTaskFailed{
-		Kind:     task.Error,
-		Reason:   "took part before, and now would not: " + d.Reason().En,
-		ReasonZH: "此前已参与，现在不再参与：" + d.Reason().Zh,
 	})
 }
 
@@ -105,9 +152,9 @@ func (a *attempt) unreadable(ctx context.Context, bad *zippkg.Error) error {
 }
 
 // scan runs the scanner while its report streams into the blob store.
-func (a *attempt) scan(work context.Context, pkg *zippkg.Package) error {
+func (a *attempt) scan(work, inside context.Context, pkg *zippkg.Package) error {
 	began := time.Now()
-	ctx, cancel := a.limited(work)
+	ctx, cancel := a.limited(inside)
 	defer cancel()
 	in, out := io.Pipe()
 	type stored struct {
@@ -232,8 +279,13 @@ func guarded[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// causeOf prefers why a context ended to the bare fact that it did.
+// causeOf prefers why a context ended to the bare fact that it did. What a scanner says
+// that has run out of memory is not worth telling.
 func causeOf(ctx context.Context, err error) error {
+	var short *memoryError
+	if errors.As(context.Cause(ctx), &short) {
+		return short
+	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return context.Cause(ctx)
 	}

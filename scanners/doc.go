@@ -29,8 +29,14 @@
 // of the same event that comes meanwhile waits for it. Only where another instance
 // gets that delivery does another attempt begin, and the older result is dropped.
 //
-// What no process survives before SubTaskStarted, in Decide, is not counted: Decide
-// looks at names and beginnings of files and no further.
+// A decision that kills its process is counted too: before it, whoever may not be the
+// first to try says so (SubTaskConsidered). What comes back because its owner was not
+// heard of again has the whole Room, so a package that kills its process takes no other
+// down with it twice.
+//
+// Memory has a limit, too ([Room.LimitMemory]): who takes too much of it ends with an
+// error of its attempt before the system ends the process. It counts on scanners that
+// heed their context.
 //
 // A scanner does not hear of a verdict and never waits for one: facts after the
 // window are late, not lost.

@@ -19,8 +19,10 @@ type flight struct {
 
 // trouble is what this process remembers of an event that came back.
 type trouble struct {
-	repeats int // for whatever reason
-	untried int // failures before an attempt could be recorded
+	repeats int  // for whatever reason
+	untried int  // failures before an attempt could be recorded
+	alone   bool // memory ran out while the package was at work
+	begun   bool // this process has begun with the package, and still lives
 }
 
 // maxTroubles bounds what is remembered; forgetting costs a few tries more.

@@ -3,11 +3,7 @@ package scanners_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"net"
-	"os"
-	"os/exec"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,7 +14,6 @@ import (
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore/esdb"
 	"github.com/factgate/factgate/eventstore/node"
-	"github.com/factgate/factgate/internal/blob"
 	"github.com/factgate/factgate/internal/testbench"
 	"github.com/factgate/factgate/internal/zippkg"
 	"github.com/factgate/factgate/scanners"
@@ -130,66 +125,6 @@ func TestAPackageThatIsNotThereIsParked(t *testing.T) {
 	got := b.await(id, "ends", ended("SQL")).SubTasks["SQL"]
 	require.True(t, got.Parked)
 	require.Contains(t, got.Reason, "open the package")
-}
-
-const (
-	crashing    = "FACTGATE_TEST_CRASHING_SCANNER" // the event store's connection string
-	crashingFor = "FACTGATE_TEST_CRASHING_BLOBS"
-)
-
-// crashingScanner is a process that a package kills, as running out of memory would.
-func crashingScanner() {
-	log, err := esdb.Open(context.Background(), os.Getenv(crashing), esdb.Options{})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	blobs, err := blob.OpenDir(os.Getenv(crashingFor))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), testbench.Patience)
-	defer cancel()
-	err = scanners.Run(ctx, poisoned(func() error { os.Exit(137); return nil }),
-		scanners.Parts{Log: log, Blobs: blobs, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}, options)
-	fmt.Fprintln(os.Stderr, "survived", err)
-	os.Exit(0)
-}
-
-func TestAPackageThatKillsTheProcessIsParked(t *testing.T) {
-	store, dir := testbench.NewStore(t), t.TempDir()
-	blobs, err := blob.OpenDir(dir)
-	require.NoError(t, err)
-	b := &bench{t: t, store: store, blobs: blobs, commands: commands.New(store)}
-	id := b.open("poison.sql")
-
-	// As a supervisor would: start it again whenever it dies.
-	ctx, cancel := context.WithCancel(t.Context())
-	var crashes atomic.Int32
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for ctx.Err() == nil {
-			cmd := exec.CommandContext(ctx, os.Args[0])
-			cmd.Env = append(os.Environ(), crashing+"="+store.Node.ConnectionString(), crashingFor+"="+dir)
-			cmd.Stderr = t.Output()
-			_ = cmd.Run()
-			if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 137 {
-				crashes.Add(1)
-			}
-		}
-	}()
-	got := b.await(id, "ends", ended("SQL")).SubTasks["SQL"]
-	require.Equal(t, task.Error, got.Kind)
-	require.True(t, got.Parked)
-	require.Equal(t, 3, got.Attempt)
-	require.Contains(t, got.Reason, "3 attempts ended without a result")
-	// And it lives to scan others.
-	require.Equal(t, task.Pass, b.await(b.open(), "passes", ended("SQL")).SubTasks["SQL"].Result)
-	require.EqualValues(t, 3, crashes.Load())
-	cancel()
-	<-stopped
 }
 
 // No more than the room holds is at work at once, and a giant gets its turn.

@@ -3,6 +3,7 @@ package scanners
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 )
@@ -12,7 +13,8 @@ import (
 // one. Whoever waits is served in order: a giant waits for those before it, and
 // those behind it wait for the giant, so neither starves.
 type Room struct {
-	total int64
+	total  int64
+	memory *memory // see LimitMemory
 
 	mu      sync.Mutex
 	used    int64
@@ -33,6 +35,9 @@ func NewRoom(bytes int64) *Room { return &Room{total: max(1, bytes)} }
 
 // errNoRoom: others are at work; nothing was tried.
 var errNoRoom = errors.New("there is no room for the package beside those at work")
+
+// wholeRoom is more than any room has: whoever asks for it is alone.
+const wholeRoom = math.MaxInt64
 
 // roomPatience is how long a package waits in line before its delivery is given
 // back to the log.

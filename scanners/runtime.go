@@ -135,6 +135,10 @@ type runtime struct {
 	enlisted bool          // the roster is known to hold the type
 	online   bool          // that it came is recorded
 	beats    uint64        // signs of life so far
+	joined   bool          // born stands
+	// born is where the log ended when this run first joined: what stands there may
+	// have been tried by others, or by this process before it died.
+	born eventstore.Position
 
 	flying   sync.WaitGroup
 	handled  atomic.Uint64
@@ -158,6 +162,12 @@ func (r *runtime) consume(ctx, work context.Context, stop, well func()) error {
 	}
 	if err := r.enlist(ctx); err != nil {
 		return err
+	}
+	if !r.joined {
+		if r.born, err = r.Log.Head(ctx); err != nil {
+			return err
+		}
+		r.joined = true
 	}
 	// Whoever backs off keeps a delivery but no worker.
 	consumer, err := r.Log.Consume(ctx, group, 2*r.Workers+backingOff)
@@ -271,6 +281,7 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 	mine, takesPart := state.SubTasks[r.about.Type]
 	before := attemptsBefore(facts, r.about.Type, fact.Revision)
 	_, declined := state.Declined[r.about.Type]
+	tries := state.Considered[r.about.Type].Tries
 	switch {
 	case state.Created == nil || state.Cancelled != nil, declined, takesPart && mine.State != task.StateRunning && !mine.RetryWanted:
 		return endAck, nil
@@ -278,14 +289,23 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 		// Its last owner never came to an end: a crash, again and again.
 		return r.giveUp(ctx, taskID, fact.ID, mine.Attempt, fmt.Errorf("%d attempts ended without a result", mine.Attempt-before))
 	}
-	a := attempt{runtime: r, taskID: taskID, by: commands.Origin{Actor: "scanner " + r.about.Type, Causation: fact.ID}, delivery: r.deliveryName(d)}
+	if known := r.troubled(d.Event.ID, func(*trouble) {}); tries >= r.MaxAttempts && !known.begun {
+		return r.giveUp(ctx, taskID, fact.ID, 0, fmt.Errorf("%d times a scanner looked at the package and ended without an answer", tries))
+	}
+	a := attempt{runtime: r, taskID: taskID, by: commands.Origin{Actor: "scanner " + r.about.Type, Causation: fact.ID}, of: d, delivery: r.deliveryName(d)}
 	err = a.run(ctx, state)
+	var short *memoryError
+	if errors.As(err, &short) {
+		r.troubled(d.Event.ID, func(t *trouble) { t.alone = true })
+	}
 	switch {
 	case err == nil:
 		return endAck, nil
+	case short != nil && !short.alone:
+		return endRetry, err // perhaps another took it
 	case domain.RuleOf(err) == "attempt.stale":
-		r.Logger.Warn("another instance has taken over", "task", taskID, "error", err)
-		return endAck, nil
+		// Whoever took over may have lost its delivery to us: then it must come again.
+		return endRetry, err
 	case domain.KindOf(err) == domain.Unavailable, errors.Is(err, errNoRoom), ctx.Err() != nil:
 		return endRetry, err
 	case a.number > 0 && a.number-before < r.MaxAttempts:
@@ -342,7 +362,7 @@ func (r *runtime) giveUp(ctx context.Context, taskID, cause string, number int, 
 	err := r.persist(ctx, func() error {
 		_, err := r.commands.Fail(ctx, taskID, by, task.SubTaskFailed{
 			TaskID: taskID, Type: r.about.Type, Attempt: number, Kind: task.Error, Parked: true,
-			Reason: reason, ReasonZH: "扫描无法完成：" + text(why),
+			Reason: reason, ReasonZH: "扫描无法完成：" + textZH(why),
 		})
 		return err
 	})
@@ -362,6 +382,15 @@ func text(err error) string {
 	}
 	s := []rune(err.Error())
 	return string(s[:min(len(s), 500)])
+}
+
+// textZH is text in Chinese, where there is one.
+func textZH(err error) string {
+	var short *memoryError
+	if errors.As(err, &short) {
+		return short.zh()
+	}
+	return text(err)
 }
 
 // delay doubles with n, from first to maxBackoff.

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 type scripted struct {
 	name   string
 	decide func() (scanners.Decision, error)
+	look   func(*zippkg.Package) (scanners.Decision, error) // instead of decide
 	scan   func(context.Context, *zippkg.Package, scanners.Findings) (task.Coverage, error)
 }
 
@@ -43,7 +44,10 @@ func (s *scripted) Describe() scanners.Description {
 	return scanners.Description{Type: s.name, Name: "scripted", Version: "1", RulesDigest: "r", ConfigDigest: "c"}
 }
 
-func (s *scripted) Decide(context.Context, *zippkg.Package) (scanners.Decision, error) {
+func (s *scripted) Decide(_ context.Context, p *zippkg.Package) (scanners.Decision, error) {
+	if s.look != nil {
+		return s.look(p)
+	}
 	if s.decide != nil {
 		return s.decide()
 	}

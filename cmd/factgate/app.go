@@ -40,6 +40,7 @@ type config struct {
 	quiet      time.Duration
 	manual     bool // no read model is begun by itself
 	scanners   []scanners.Scanner
+	scanMemory int64 // MiB; a share of what there is if 0
 	logger     *slog.Logger
 }
 
@@ -144,7 +145,11 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		main := coordinator.New(log, db, coordinator.Options{Window: c.window, Quiet: c.quiet, Logger: c.logger})
 		a.role(func(ctx context.Context) error { main.Run(ctx); return nil })
 	}
-	instance, room := uuid.NewString(), scanners.NewRoom(scanners.DefaultRoom)
+	instance := uuid.NewString()
+	var room *scanners.Room
+	if len(c.scanners) > 0 {
+		room = c.room(os.DirFS("/"))
+	}
 	for _, s := range c.scanners {
 		a.role(func(ctx context.Context) error {
 			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger, Room: room}, scanners.Options{Instance: instance})

@@ -106,6 +106,8 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 		c.rebuildFlag(cmd)
 	case coordinatorRole:
 		c.timeFlags(cmd, 0, "the rule set's, 10s")
+	case scannerRole:
+		c.memoryFlag(cmd)
 	}
 	flags.BoolVar(&verbose, "verbose", false, "log details")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {

@@ -43,6 +43,7 @@ With --eventstore and --database it uses servers of yours instead.`,
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log details")
 	c.timeFlags(cmd, 0, "the rule set's, 10s")
 	c.rebuildFlag(cmd)
+	c.memoryFlag(cmd)
 	return cmd
 }
 

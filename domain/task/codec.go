@@ -41,6 +41,7 @@ var decoders = map[string]func([]byte) (Fact, error){
 	"MainTaskConverged":     decode[MainTaskConverged],
 	"MainTaskCancelled":     decode[MainTaskCancelled],
 	"SubTaskDiscarded":      decode[SubTaskDiscarded],
+	"SubTaskConsidered":     decode[SubTaskConsidered],
 }
 
 func decode[F Fact](data []byte) (Fact, error) {
@@ -55,7 +56,7 @@ func Types() []string {
 	return []string{
 		"ZipUploaded", "MainTaskCreated", "SubTaskDeclined", "SubTaskStarted", "SubTaskCompleted",
 		"SubTaskFailed", "SubTaskRetryRequested", "WindowClosed", "MainTaskConverged", "MainTaskCancelled",
-		"SubTaskDiscarded",
+		"SubTaskDiscarded", "SubTaskConsidered",
 	}
 }
 
@@ -84,6 +85,8 @@ func TypeName(f Fact) string {
 		return "MainTaskCancelled"
 	case SubTaskDiscarded:
 		return "SubTaskDiscarded"
+	case SubTaskConsidered:
+		return "SubTaskConsidered"
 	case Unreadable:
 		return f.Type
 	}

@@ -30,6 +30,8 @@ func history(t *rapid.T) []task.Recorded {
 			task.StayAway{Type: kind, Code: "NO_MATCHING_FILES", Scanner: by},
 			task.Start{Type: kind, Scanner: by},
 			task.Start{Type: kind, Scanner: by},
+			task.Consider{Type: kind, Scanner: by, Delivery: "1"},
+			task.Consider{Type: kind, Scanner: by, Delivery: "2"},
 			task.Complete{Fact: task.SubTaskCompleted{Type: kind, Attempt: attempt, Result: task.PassWithWarnings, Summary: report.Counts{Warning: 1}}},
 			task.Fail{Fact: task.SubTaskFailed{Type: kind, Attempt: attempt, Kind: task.Check, Reason: "x"}},
 			task.RequestRetry{Type: kind, Reason: "again"},
@@ -148,6 +150,7 @@ func TestStoredFactsStayReadable(t *testing.T) {
 			Evidence: []string{"e1", "e2"}}, Supersedes: "e0"},
 		"MainTaskCancelled": withdrawn,
 		"SubTaskDiscarded":  task.SubTaskDiscarded{TaskID: id, Type: "SQL", Attempt: 3, Reason: "the file is gone for good"},
+		"SubTaskConsidered": considered(1, us),
 	}
 	require.Len(t, full, len(task.Types()))
 	for _, name := range task.Types() {

@@ -17,8 +17,10 @@ type State struct {
 	Created  *MainTaskCreated   `json:"created,omitempty"`
 	SubTasks map[string]SubTask `json:"subTasks,omitempty"` // by type
 	Declined map[string]Decline `json:"declined,omitempty"` // by type; a type that takes part does not stand here
-	Closed   *WindowClosed      `json:"closed,omitempty"`
-	Verdict  *MainTaskConverged `json:"verdict,omitempty"` // the newest
+	// Considered are the tries of types that have not answered yet; by type.
+	Considered map[string]Consideration `json:"considered,omitempty"`
+	Closed     *WindowClosed            `json:"closed,omitempty"`
+	Verdict    *MainTaskConverged       `json:"verdict,omitempty"` // the newest
 	// VerdictID is the event id of Verdict.
 	VerdictID string             `json:"verdictId,omitempty"`
 	Cancelled *MainTaskCancelled `json:"cancelled,omitempty"`
@@ -145,6 +147,7 @@ func Evolve(s State, r Recorded) State {
 			s.Declined = with(s.Declined, f.Type, Decline{
 				Type: f.Type, Code: f.Code, Reason: f.Reason, ReasonZH: f.ReasonZH, Scanner: f.Scanner, At: r.At, Late: late,
 			})
+			s.Considered = without(s.Considered, f.Type)
 		}
 	case SubTaskStarted:
 		s.Late += count(late)
@@ -195,6 +198,12 @@ func Evolve(s State, r Recorded) State {
 			t.Discarded = &Discard{Reason: f.Reason, At: r.At}
 			s = s.withSubTask(t)
 		}
+	case SubTaskConsidered:
+		_, declined := s.Declined[f.Type]
+		_, takesPart := s.SubTasks[f.Type]
+		if !declined && !takesPart && f.Try > s.Considered[f.Type].Tries {
+			s.Considered = with(s.Considered, f.Type, Consideration{Tries: f.Try, Instance: f.Scanner.Instance, Delivery: f.Delivery})
+		}
 	case Unreadable:
 		s.Unreadable++
 	}
@@ -223,10 +232,7 @@ func (s State) ending(subTaskType string, attempt int, at time.Time) (SubTask, b
 
 func (s State) withSubTask(t SubTask) State {
 	s.SubTasks = with(s.SubTasks, t.Type, t)
-	if _, ok := s.Declined[t.Type]; ok {
-		s.Declined = maps.Clone(s.Declined)
-		delete(s.Declined, t.Type)
-	}
+	s.Declined, s.Considered = without(s.Declined, t.Type), without(s.Considered, t.Type)
 	return s
 }
 
@@ -237,6 +243,19 @@ func with[V any](m map[string]V, key string, v V) map[string]V {
 		m = map[string]V{}
 	}
 	m[key] = v
+	return m
+}
+
+// without is with's opposite; of nothing, nothing is left.
+func without[V any](m map[string]V, key string) map[string]V {
+	if _, ok := m[key]; !ok {
+		return m
+	}
+	m = maps.Clone(m)
+	delete(m, key)
+	if len(m) == 0 {
+		return nil
+	}
 	return m
 }
 
