@@ -23,7 +23,6 @@ import (
 	"github.com/factgate/factgate/domain/rules"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore/esdb"
-	"github.com/factgate/factgate/examples"
 	"github.com/factgate/factgate/internal/pgdev"
 	"github.com/factgate/factgate/internal/testbench"
 )
@@ -57,16 +56,27 @@ type process struct {
 	name  string
 	args  []string
 	ready string // what followed the word in its one line
+	out   io.ReadCloser
 }
 
-func deploy(t *testing.T, window, quiet time.Duration) *deployment {
+// newDeployment is one in which nothing runs yet.
+func newDeployment(t *testing.T, window, quiet time.Duration) *deployment {
 	d := &deployment{
 		t: t, dir: t.TempDir(), window: window, quiet: quiet, packages: packed(t),
 		urls: map[*process]string{}, accepted: map[string]bool{}, checked: map[string]bool{}, refusals: map[string]int{},
 	}
 	require.NoError(t, os.Mkdir(d.blobs(), 0o700))
+	t.Cleanup(func() {
+		if d.postgres != nil {
+			require.NoError(t, d.postgres.Stop(context.Background()))
+		}
+	})
+	return d
+}
+
+func deploy(t *testing.T, window, quiet time.Duration) *deployment {
+	d := newDeployment(t, window, quiet)
 	d.startPostgres()
-	t.Cleanup(func() { require.NoError(t, d.postgres.Stop(context.Background())) })
 	d.node = d.launch("node", "node", "--data", filepath.Join(d.dir, "events"), "--listen", "127.0.0.1:0")
 	d.connection = d.node.ready
 	address, _, _ := strings.Cut(strings.TrimPrefix(d.connection, "esdb://"), "?")
@@ -98,31 +108,47 @@ func (d *deployment) launch(name string, args ...string) *process {
 }
 
 func (d *deployment) start(p *process) {
+	d.begin(p)
+	d.awaitReady(p)
+}
+
+// begin starts a process; awaitReady follows.
+func (d *deployment) begin(p *process) {
 	require.NoError(d.t, os.MkdirAll(d.logs(), 0o700))
-	log, err := os.OpenFile(filepath.Join(d.logs(), p.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(d.logOf(p), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(d.t, err)
 	defer log.Close()
 	p.Cmd = factgate(context.Background(), p.args...)
 	p.Stderr = log
-	out, err := p.StdoutPipe()
+	p.out, err = p.StdoutPipe()
 	require.NoError(d.t, err)
 	require.NoError(d.t, p.Start())
+}
+
+func (d *deployment) awaitReady(p *process) {
 	line := make([]byte, 256)
-	n, _ := out.Read(line)
+	n, _ := p.out.Read(line)
 	var ok bool
 	p.ready, ok = strings.CutPrefix(strings.TrimSpace(string(line[:n])), "ready")
 	if !ok {
 		d.kill(p)
-		text, _ := os.ReadFile(log.Name())
-		d.t.Fatalf("%s is not ready: %q\n%s", p.name, line[:n], text)
+		d.t.Fatalf("%s is not ready: %q\n%s", p.name, line[:n], d.said(p))
 	}
 	p.ready = strings.TrimSpace(p.ready)
-	go func() { _, _ = io.Copy(io.Discard, out) }()
+	go func() { _, _ = io.Copy(io.Discard, p.out) }()
 	if strings.HasPrefix(p.ready, "http") {
 		d.mu.Lock()
 		d.urls[p] = p.ready
 		d.mu.Unlock()
 	}
+}
+
+func (d *deployment) logOf(p *process) string { return filepath.Join(d.logs(), p.name) }
+
+// said is what the process and its predecessors have logged.
+func (d *deployment) said(p *process) string {
+	text, _ := os.ReadFile(d.logOf(p))
+	return string(text)
 }
 
 func (d *deployment) kill(ps ...*process) {
@@ -509,8 +535,7 @@ func eventStoreAway(t *testing.T, d *deployment) string {
 func blobsAway(t *testing.T, d *deployment) string {
 	repeated := func() (n int) {
 		for _, p := range d.scanners {
-			text, _ := os.ReadFile(filepath.Join(d.logs(), p.name))
-			n += strings.Count(string(text), "delivery will be repeated")
+			n += strings.Count(d.said(p), "delivery will be repeated")
 		}
 		return n
 	}
@@ -560,37 +585,4 @@ func anythingDies(t *testing.T, d *deployment) string {
 	}, testbench.Patience, 50*time.Millisecond)
 	d.await(t, []string{id}, "ends", testbench.Converged)
 	return fmt.Sprintf("%d kills, %d freezes", kills, freezes)
-}
-
-// A deployment of one process for each role answers as `factgate run` does.
-func TestRolesAloneAnswerAsOneProcessDoes(t *testing.T) {
-	d := deploy(t, time.Minute, 2*time.Second)
-	d.roles(1)
-	d.scanners = append(d.scanners, d.role(1, "scanner SQL EXCEL UNIT_TEST", d.store(), []string{"--blobs", d.blobs()})...)
-	codes := map[string]int{"SUCCESS": 0, "PARTIAL_SUCCESS": 1, "FAILED": 2}
-	for _, name := range []string{"retail-1.4.0", "retail-1.5.0-rc1"} {
-		want, err := examples.Expected(name)
-		require.NoError(t, err)
-		got := run(t, "check", d.packages[name], "--server", d.apis[0].ready)
-		require.Equal(t, codes[want.Status], got.code, got.out+got.errors)
-	}
-	for _, p := range append(append(append(d.apis, d.scanners...), d.coordinators...), d.projectors...) {
-		require.NoError(t, p.Process.Signal(os.Interrupt))
-		require.NoError(t, p.Wait(), p.name)
-	}
-}
-
-func TestARoleSaysWhatItLacks(t *testing.T) {
-	for want, args := range map[string][]string{
-		"factgate api needs --eventstore, or FACTGATE_EVENTSTORE": {"api"},
-		"factgate coordinator needs --database":                   {"coordinator", "--eventstore", "esdb://127.0.0.1:1?tls=false"},
-		"factgate projector needs --blobs":                        {"projector", "--eventstore", "esdb://127.0.0.1:1?tls=false", "--database", "postgres:///x"},
-		"it has SQL, EXCEL, UNIT_TEST":                            {"scanner", "NOPE", "--eventstore", "esdb://127.0.0.1:1?tls=false", "--blobs", t.TempDir()},
-		"there is no folder /nowhere; mount or make the folder":   {"scanner", "SQL", "--eventstore", "esdb://127.0.0.1:1?tls=false", "--blobs", "/nowhere"},
-		"connection string is wrong":                              {"scanner", "SQL", "--eventstore", "nowhere", "--blobs", t.TempDir()},
-	} {
-		got := run(t, args...)
-		require.Equal(t, exitError, got.code)
-		require.Contains(t, got.errors, want)
-	}
 }
