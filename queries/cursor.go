@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -81,7 +82,7 @@ func (l *listing) statement() (sql string, args []any) {
 	if len(l.conditions) > 0 {
 		sql += " where " + strings.Join(l.conditions, " and ")
 	}
-	args = append(l.args, l.size+1)
+	args = append(slices.Clone(l.args), l.size+1)
 	return fmt.Sprintf("%s order by %s desc limit $%d", sql, l.position, len(args)), args
 }
 

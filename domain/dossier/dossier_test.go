@@ -108,7 +108,7 @@ func TestATaskWithoutAVerdictHasADossierToo(t *testing.T) {
 // Stored bytes are not ours to tidy.
 func TestFactsTravelByteByByte(t *testing.T) {
 	for _, data := range []string{``, `null`, ` {"a": 1}`, "{\"a\":\"\xff\"}", "\x00\n\xfe", `{"a":"\u003c<&>"}`, strings.Repeat("[", 200) + strings.Repeat("]", 200), `{"n":1e400}`} {
-		facts := append(history(t)[:2], dossier.Fact{ID: "x", Type: "Strange", Revision: 2, Position: 999, At: t0, Data: []byte(data), Metadata: []byte(data)})
+		facts := append(slices.Clone(history(t)[:2]), dossier.Fact{ID: "x", Type: "Strange", Revision: 2, Position: 999, At: t0, Data: []byte(data), Metadata: []byte(data)})
 		file := write(t, facts)
 		require.Nil(t, verify(t, file).Altered, data)
 		var line struct {
