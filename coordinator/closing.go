@@ -29,6 +29,10 @@ const (
 	// elsewhere is how long it leaves due windows to the coordinator that holds
 	// them, before it looks whether that one still does.
 	elsewhere = 100 * time.Millisecond
+	// holding bounds how long a coordinator that was frozen, or cut off, keeps due
+	// windows from the others: Postgres then ends its session, and with it the locks.
+	// It is as long as one question to the log may take.
+	holding = 10 * time.Second
 )
 
 // close judges windows as they become due, until something breaks or ctx ends.
@@ -83,6 +87,9 @@ func (c *Coordinator) untilNext(ctx context.Context, judged int) (time.Duration,
 func (c *Coordinator) closeDue(ctx context.Context) (judged int, err error) {
 	var failed error // to judge; what could be judged stands all the same
 	err = pgx.BeginFunc(ctx, c.db, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`set local idle_in_transaction_session_timeout = %d`, holding.Milliseconds())); err != nil {
+			return err
+		}
 		rows, err := tx.Query(ctx, `
 			select task_id::text from coordinator.windows where due_at <= $1
 			order by due_at limit $2 for update skip locked`, time.Now().Add(-slack), dueBatch)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -42,4 +43,50 @@ func decodeCursor(kind byte, cursor string) (number int64, text string, err erro
 	}
 	return 0, "", &domain.Error{Kind: domain.Invalid, Rule: "cursor.invalid",
 		Msg: fmt.Sprintf("%.60q is not a cursor of this list; give the endCursor of an earlier page", cursor), MsgZH: "游标无效；请使用上一页的 endCursor"}
+}
+
+// listing is the statement of a list, the newest entry first, that goes on below a
+// cursor's position. It asks for one entry more than a page holds, see cut.
+type listing struct {
+	columns, position string // what is read, and the column that orders it
+	size              int
+	conditions        []string
+	args              []any
+}
+
+// list begins one: columns is all between select and where.
+func list(columns, position string, kind byte, first int, after string) (*listing, error) {
+	size, err := page(first, 20)
+	if err != nil {
+		return nil, err
+	}
+	l := &listing{columns: columns, position: position, size: size}
+	if after != "" {
+		number, _, err := decodeCursor(kind, after)
+		if err != nil {
+			return nil, err
+		}
+		l.where(position+" < ?", number)
+	}
+	return l, nil
+}
+
+// where adds a condition; each ? in it stands for arg.
+func (l *listing) where(condition string, arg any) {
+	l.args = append(l.args, arg)
+	l.conditions = append(l.conditions, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(l.args))))
+}
+
+func (l *listing) statement() (sql string, args []any) {
+	sql = "select " + l.columns
+	if len(l.conditions) > 0 {
+		sql += " where " + strings.Join(l.conditions, " and ")
+	}
+	args = append(slices.Clone(l.args), l.size+1)
+	return fmt.Sprintf("%s order by %s desc limit $%d", sql, l.position, len(args)), args
+}
+
+// cut leaves a page of what a listing has read, and says whether there is more.
+func cut[T any](l *listing, read []T) ([]T, bool) {
+	return read[:min(len(read), l.size)], len(read) > l.size
 }

@@ -2,7 +2,6 @@ package queries
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -57,38 +56,20 @@ from live.dead_letters d join live.tasks t using (task_id)`
 // DeadLetters lists dead letters, with two statements.
 func (q *Queries) DeadLetters(ctx context.Context, query DeadLettersQuery) (DeadLettersPage, error) {
 	var out DeadLettersPage
-	first, err := page(query.First, 20)
+	l, err := list(deadLetterColumns, "d.parked_position", deadLetterCursor, query.First, query.After)
 	if err != nil {
 		return out, err
 	}
-	var conditions []string
-	var args []any
-	where := func(condition string, arg any) {
-		args = append(args, arg)
-		conditions = append(conditions, fmt.Sprintf(condition, len(args)))
-	}
-	if query.After != "" {
-		position, _, err := decodeCursor(deadLetterCursor, query.After)
-		if err != nil {
-			return out, err
-		}
-		where("d.parked_position < $%d", position)
-	}
 	if query.State != "" {
-		where("d.state = $%d", string(query.State))
+		l.where("d.state = ?", string(query.State))
 	}
 	if query.Type != "" {
-		where("d.type = $%d", strings.ReplaceAll(query.Type, "\x00", "\uFFFD"))
+		l.where("d.type = ?", strings.ReplaceAll(query.Type, "\x00", "\uFFFD"))
 	}
 	if query.Project != "" {
-		where("t.project = $%d", strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
+		l.where("t.project = ?", strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
 	}
-	sql := "select " + deadLetterColumns
-	if len(conditions) > 0 {
-		sql += " where " + strings.Join(conditions, " and ")
-	}
-	args = append(args, first+1)
-	sql += fmt.Sprintf(" order by d.parked_position desc limit $%d", len(args))
+	sql, args := l.statement()
 	err = q.snapshot(ctx, "list dead letters", func(tx pgx.Tx) error {
 		var err error
 		if out.ReadAt, err = at(ctx, tx); err != nil {
@@ -97,9 +78,7 @@ func (q *Queries) DeadLetters(ctx context.Context, query DeadLettersQuery) (Dead
 		out.DeadLetters, err = scanDeadLetters(ctx, tx, sql, args...)
 		return err
 	})
-	if out.More = len(out.DeadLetters) > first; out.More {
-		out.DeadLetters = out.DeadLetters[:first]
-	}
+	out.DeadLetters, out.More = cut(l, out.DeadLetters)
 	return out, err
 }
 

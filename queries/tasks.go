@@ -2,7 +2,6 @@ package queries
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -84,36 +83,17 @@ const taskColumns = `task_id, first_position, phase, status, project, version, f
 // Tasks lists tasks. It takes two statements and one for each part wanted.
 func (q *Queries) Tasks(ctx context.Context, query TasksQuery) (TasksPage, error) {
 	var out TasksPage
-	first, err := page(query.First, 20)
+	l, err := list(taskColumns+" from live.tasks", "first_position", taskCursor, query.First, query.After)
 	if err != nil {
 		return out, err
 	}
-	var conditions []string
-	var args []any
-	where := func(condition string, arg any) {
-		args = append(args, arg)
-		conditions = append(conditions, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
-	}
-	if query.After != "" {
-		position, _, err := decodeCursor(taskCursor, query.After)
-		if err != nil {
-			return out, err
-		}
-		where("first_position < ?", position)
-	}
 	if query.Status != "" {
-		where("status = ?", string(query.Status))
+		l.where("status = ?", string(query.Status))
 	}
 	if query.Project != "" {
-		where("left(project, 100) = left(?::text, 100) and project = ?", strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
+		l.where("left(project, 100) = left(?::text, 100) and project = ?", strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
 	}
-	sql := "select " + taskColumns + " from live.tasks"
-	if len(conditions) > 0 {
-		sql += " where " + strings.Join(conditions, " and ")
-	}
-	args = append(args, first+1)
-	sql += fmt.Sprintf(" order by first_position desc limit $%d", len(args))
-
+	sql, args := l.statement()
 	err = q.snapshot(ctx, "list tasks", func(tx pgx.Tx) error {
 		var err error
 		if out.ReadAt, err = at(ctx, tx); err != nil {
@@ -122,9 +102,7 @@ func (q *Queries) Tasks(ctx context.Context, query TasksQuery) (TasksPage, error
 		if out.Tasks, err = scanTasks(ctx, tx, sql, args...); err != nil {
 			return err
 		}
-		if out.More = len(out.Tasks) > first; out.More {
-			out.Tasks = out.Tasks[:first]
-		}
+		out.Tasks, out.More = cut(l, out.Tasks)
 		return parts(ctx, tx, out.Tasks, query.With)
 	})
 	return out, err

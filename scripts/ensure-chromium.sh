@@ -11,25 +11,9 @@ for name in chromium chromium-browser google-chrome; do
 	fi
 done
 
-distribution=$(sed -n 's/^ID=//p' /etc/os-release 2>/dev/null || true)
-if [ "$distribution" != debian ]; then
+. "$(dirname "$0")/debian.sh"
+if ! is_debian; then
 	echo 'Chromium is missing (the browser test drives it): install it so that "chromium" is on PATH' >&2
 	exit 1
 fi
-
-if [ "$(id -u)" -eq 0 ]; then
-	as_root=env
-elif sudo -n true 2>/dev/null; then
-	as_root='sudo -n env'
-else
-	echo 'Chromium is missing (the browser test drives it): type  sudo apt-get install --no-install-recommends chromium' >&2
-	exit 1
-fi
-
-echo 'Chromium is missing (the browser test drives it): installing the Debian package "chromium"' >&2
-# shellcheck disable=SC2086 # as_root is a command with its arguments
-if ! { $as_root apt-get update -qq && $as_root DEBIAN_FRONTEND=noninteractive \
-	apt-get install -qq -y --no-install-recommends chromium; } >/dev/null; then
-	echo 'Chromium could not be installed: type  apt-get update && apt-get install --no-install-recommends chromium  as root and see why' >&2
-	exit 1
-fi
+install Chromium 'the browser test drives it' chromium

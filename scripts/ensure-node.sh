@@ -9,29 +9,12 @@ if command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1; then
 	exit 0
 fi
 
-# A Node.js that is there, of whatever origin, brings its own npm or gets Debian's.
-packages=npm
-command -v node >/dev/null 2>&1 || packages='nodejs npm'
-
-distribution=$(sed -n 's/^ID=//p' /etc/os-release 2>/dev/null || true)
-if [ "$distribution" != debian ]; then
+. "$(dirname "$0")/debian.sh"
+if ! is_debian; then
 	echo 'Node.js or npm is missing (clients of npm test the event store): install them so that "node" and "npm" are on PATH' >&2
 	exit 1
 fi
-
-if [ "$(id -u)" -eq 0 ]; then
-	as_root=env
-elif sudo -n true 2>/dev/null; then
-	as_root='sudo -n env'
-else
-	echo "Node.js or npm is missing (clients of npm test the event store): type  sudo apt-get install --no-install-recommends $packages" >&2
-	exit 1
-fi
-
-echo "Node.js or npm is missing (clients of npm test the event store): installing from Debian: $packages" >&2
-# shellcheck disable=SC2086 # as_root and packages are several words
-if ! { $as_root apt-get update -qq && $as_root DEBIAN_FRONTEND=noninteractive \
-	apt-get install -qq -y --no-install-recommends $packages; } >/dev/null; then
-	echo "Node.js or npm could not be installed: type  apt-get update && apt-get install --no-install-recommends $packages  as root and see why" >&2
-	exit 1
-fi
+# A Node.js that is there, of whatever origin, brings its own npm or gets Debian's.
+set -- npm
+command -v node >/dev/null 2>&1 || set -- nodejs npm
+install 'Node.js or npm' 'clients of npm test the event store' "$@"

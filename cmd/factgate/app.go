@@ -20,6 +20,7 @@ import (
 	"github.com/factgate/factgate/coordinator"
 	"github.com/factgate/factgate/eventstore/esdb"
 	"github.com/factgate/factgate/eventstore/node"
+	"github.com/factgate/factgate/internal/blob"
 	"github.com/factgate/factgate/internal/graphqlapi"
 	"github.com/factgate/factgate/internal/httpapi"
 	"github.com/factgate/factgate/internal/pgdev"
@@ -55,7 +56,8 @@ type app struct {
 	running sync.WaitGroup  // the roles
 }
 
-// start opens everything and returns when uploads are taken.
+// start opens everything and returns when uploads are taken. It waits for stores that
+// are away, see reach, until ctx ends.
 func start(ctx context.Context, c config) (_ *app, err error) {
 	a := &app{failed: make(chan error, 8)}
 	defer func() {
@@ -122,8 +124,8 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 	a.closing(func(context.Context) error { return log.Close() })
 	var db *pgxpool.Pool
 	if c.only != scannerRole {
-		if db, err = pgxpool.New(ctx, c.database); err != nil {
-			return nil, fmt.Errorf("database: %w", err)
+		if db, err = openDatabase(ctx, c.database); err != nil {
+			return nil, err
 		}
 		a.closing(func(context.Context) error { db.Close(); return nil })
 	}
@@ -135,6 +137,14 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		a.running.Wait()
 		return nil
 	})
+	if c.runs(apiRole) {
+		if err := a.serve(c, listener, log, db, blobs); err != nil {
+			return nil, err
+		}
+	}
+	if err := reach(ctx, c.logger, "event store", log.Ping, refusedByStore); err != nil {
+		return nil, err
+	}
 	if c.runs(projectorRole) {
 		projector := projections.NewProjector(log, db, blobReader{blobs}, projections.Options{Manual: c.manual, Logger: c.logger})
 		// One that halts waits for an operator: reads go stale and say so; uploads,
@@ -155,20 +165,23 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger, Room: room}, scanners.Options{Instance: instance})
 		})
 	}
-	if !c.runs(apiRole) {
-		if err := log.Ping(ctx); err != nil {
-			return nil, fmt.Errorf("event store: %w", err)
+	if db != nil {
+		if err := c.reachDatabase(ctx, db); err != nil {
+			return nil, err
 		}
-		return a, nil
 	}
+	return a, nil
+}
 
+// serve answers HTTP. /readyz says no until the event store answers.
+func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.Pool, blobs blob.Store) error {
 	questions := queries.New(db, log).WithReports(blobReader{blobs})
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
 		Commands: commands.New(log), RuleBook: commands.NewRuleBook(log),
 		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}), HasBlob: blobReader{blobs}.has, Logger: c.logger,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{
@@ -185,11 +198,8 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 			a.failed <- fmt.Errorf("http server: %w", err)
 		}
 	}()
-	if err := log.Ping(ctx); err != nil {
-		return nil, fmt.Errorf("event store: %w", err)
-	}
 	a.url = "http://" + listener.Addr().String()
-	return a, nil
+	return nil
 }
 
 func (a *app) closing(f func(context.Context) error) { a.closers = append(a.closers, f) }

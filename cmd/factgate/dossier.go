@@ -146,7 +146,7 @@ func (d dossierRun) sign(report dossier.Report, pem []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(d.out+attestationSuffix, envelope, 0o644); err != nil {
+	if err := os.WriteFile(d.out+attestationSuffix, envelope, 0o644); err != nil { //nolint:gosec // a signature is for everybody
 		return fmt.Errorf("cannot write the signature: %w", err)
 	}
 	return nil

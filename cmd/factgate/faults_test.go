@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,13 +19,13 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain/rules"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore/esdb"
-	"github.com/factgate/factgate/examples"
 	"github.com/factgate/factgate/internal/pgdev"
 	"github.com/factgate/factgate/internal/testbench"
 )
@@ -57,18 +59,29 @@ type process struct {
 	name  string
 	args  []string
 	ready string // what followed the word in its one line
+	out   io.ReadCloser
 }
 
-func deploy(t *testing.T, window, quiet time.Duration) *deployment {
+// newDeployment is one in which nothing runs yet.
+func newDeployment(t *testing.T, window, quiet time.Duration) *deployment {
 	d := &deployment{
 		t: t, dir: t.TempDir(), window: window, quiet: quiet, packages: packed(t),
 		urls: map[*process]string{}, accepted: map[string]bool{}, checked: map[string]bool{}, refusals: map[string]int{},
 	}
 	require.NoError(t, os.Mkdir(d.blobs(), 0o700))
+	t.Cleanup(func() {
+		if d.postgres != nil {
+			require.NoError(t, d.postgres.Stop(context.Background()))
+		}
+	})
+	return d
+}
+
+func deploy(t *testing.T, window, quiet time.Duration) *deployment {
+	d := newDeployment(t, window, quiet)
 	d.startPostgres()
-	t.Cleanup(func() { require.NoError(t, d.postgres.Stop(context.Background())) })
 	d.node = d.launch("node", "node", "--data", filepath.Join(d.dir, "events"), "--listen", "127.0.0.1:0")
-	d.connection = d.node.ready
+	d.connection = d.node.ready + "&keepAliveTimeout=1000" // after 10 s, which is the shortest interval
 	address, _, _ := strings.Cut(strings.TrimPrefix(d.connection, "esdb://"), "?")
 	d.node.args[len(d.node.args)-1] = address
 	var err error
@@ -98,31 +111,47 @@ func (d *deployment) launch(name string, args ...string) *process {
 }
 
 func (d *deployment) start(p *process) {
+	d.begin(p)
+	d.awaitReady(p)
+}
+
+// begin starts a process; awaitReady follows.
+func (d *deployment) begin(p *process) {
 	require.NoError(d.t, os.MkdirAll(d.logs(), 0o700))
-	log, err := os.OpenFile(filepath.Join(d.logs(), p.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(d.logOf(p), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(d.t, err)
 	defer log.Close()
 	p.Cmd = factgate(context.Background(), p.args...)
 	p.Stderr = log
-	out, err := p.StdoutPipe()
+	p.out, err = p.StdoutPipe()
 	require.NoError(d.t, err)
 	require.NoError(d.t, p.Start())
+}
+
+func (d *deployment) awaitReady(p *process) {
 	line := make([]byte, 256)
-	n, _ := out.Read(line)
+	n, _ := p.out.Read(line)
 	var ok bool
 	p.ready, ok = strings.CutPrefix(strings.TrimSpace(string(line[:n])), "ready")
 	if !ok {
 		d.kill(p)
-		text, _ := os.ReadFile(log.Name())
-		d.t.Fatalf("%s is not ready: %q\n%s", p.name, line[:n], text)
+		d.t.Fatalf("%s is not ready: %q\n%s", p.name, line[:n], d.said(p))
 	}
 	p.ready = strings.TrimSpace(p.ready)
-	go func() { _, _ = io.Copy(io.Discard, out) }()
+	go func() { _, _ = io.Copy(io.Discard, p.out) }()
 	if strings.HasPrefix(p.ready, "http") {
 		d.mu.Lock()
 		d.urls[p] = p.ready
 		d.mu.Unlock()
 	}
+}
+
+func (d *deployment) logOf(p *process) string { return filepath.Join(d.logs(), p.name) }
+
+// said is what the process and its predecessors have logged.
+func (d *deployment) said(p *process) string {
+	text, _ := os.ReadFile(d.logOf(p))
+	return string(text)
 }
 
 func (d *deployment) kill(ps ...*process) {
@@ -256,7 +285,7 @@ func (d *deployment) ask(ctx context.Context, id string) (*known, error) {
 
 // requireTrue waits until every upload that was accepted has its verdict, and then
 // holds streams, verdicts and the API's answers against each other.
-func (d *deployment) requireTrue(t *testing.T) (checked int) {
+func (d *deployment) requireTrue(t *testing.T) (silent, checked int) {
 	d.mu.Lock()
 	var ids []string
 	for id := range d.accepted {
@@ -277,11 +306,14 @@ func (d *deployment) requireTrue(t *testing.T) (checked int) {
 			return err1 == nil && err2 == nil && got != nil && got.Revision == facts[len(facts)-1].Revision
 		}, testbench.Patience, 20*time.Millisecond, "the read model does not reach task %s", id)
 		d.compare(t, facts, got)
+		if slices.Contains(got.Silent, "SQL") {
+			silent++
+		}
 		d.mu.Lock()
 		d.checked[id] = true
 		d.mu.Unlock()
 	}
-	return len(ids)
+	return silent, len(ids)
 }
 
 func (d *deployment) compare(t *testing.T, facts []task.Recorded, got *known) {
@@ -313,6 +345,12 @@ func (d *deployment) compare(t *testing.T, facts []task.Recorded, got *known) {
 	require.Equal(t, v.Evidence, got.Verdict.Evidence)
 	require.Equal(t, [][]string{v.Succeeded, v.Failed, v.Errored, v.Unfinished, v.Declined},
 		[][]string{got.Verdict.Succeeded, got.Verdict.Failed, got.Verdict.Errored, got.Verdict.Unfinished, got.Verdict.Declined})
+	// Whoever is known and was not heard before the window closed is named.
+	closed := slices.IndexFunc(facts, func(r task.Recorded) bool { _, ok := r.Fact.(task.WindowClosed); return ok })
+	before := task.Fold(facts[:closed])
+	_, declined := before.Declined["SQL"]
+	heard := declined || slices.Contains(before.Observed(), "SQL")
+	require.Equal(t, !heard, slices.Contains(got.Silent, "SQL"), "silent %v", got.Silent)
 }
 
 // faultRow is a death and what is promised for it. provoke brings it about, and all
@@ -322,15 +360,27 @@ type faultRow struct {
 	provoke              func(*testing.T, *deployment) string
 }
 
-var faultMatrix = []faultRow{
-	{"scanner", "SIGKILL of one that holds deliveries", "a sibling takes over", oneScannerDies},
-	{"scanner", "SIGKILL of the last", "the window ends; silent, no success", allScannersDie},
-	{"coordinator", "SIGKILL of one, then of the other", "missed deadlines fire at once, as of their time", coordinatorsDie},
-	{"projector", "SIGKILL of both", "reads stale, and say so; nothing lost or twice", projectorsDie},
-	{"Postgres", "stopped", "uploads and scans go on; verdicts and reads wait", postgresAway},
-	{"event store", "SIGKILL", "uploads 503; all resumes", eventStoreAway},
-	{"blob store", "folder moved away", "uploads 503; scans retry", blobsAway},
-	{"every role", "SIGKILL and SIGSTOP at random", "one verdict each, nothing twice", anythingDies},
+// faultMatrix is provoked from top to bottom; the rows of a group side by side, since
+// they wait for windows and touch different roles.
+var faultMatrix = [][]faultRow{
+	{
+		{"scanner", "SIGKILL of one that holds deliveries", "a sibling takes over", oneScannerDies},
+		{"Postgres", "SIGSTOP of all its processes", "uploads and scans go on; verdicts and reads wait", postgresFrozen},
+	},
+	{
+		{"scanner", "SIGKILL of one, SIGSTOP of the last", "the window ends; silent, no success", allScannersDie},
+		{"Postgres", "SIGKILL of all its processes", "it recovers; verdicts and reads wait", postgresKilled},
+	},
+	{
+		{"coordinator", "SIGSTOP of one that holds due windows", "the other closes them, as of their time, once", coordinatorFrozen},
+		{"projector", "SIGSTOP and SIGKILL of both", "reads stale, and say so; nothing lost or twice", projectorsDie},
+	},
+	{{"coordinator", "SIGKILL of one, then of the other", "missed deadlines fire at once, as of their time", coordinatorsDie}},
+	{{"Postgres", "stopped", "uploads and scans go on; verdicts and reads wait", postgresAway}},
+	{{"event store", "SIGKILL, and of a scanner meanwhile", "uploads 503; all resumes, also what the scanner held", eventStoreAway}},
+	{{"event store", "SIGSTOP beyond the keepalive", "uploads 503; all resumes", eventStoreFrozen}},
+	{{"blob store", "folder moved away", "uploads 503; scans retry", blobsAway}},
+	{{"every role", "SIGKILL and SIGSTOP at random", "one verdict each, nothing twice", anythingDies}},
 }
 
 // TestFaultMatrix provokes each row of the design's table of deaths on real
@@ -360,14 +410,26 @@ func TestFaultMatrix(t *testing.T) {
 	w := tabwriter.NewWriter(&table, 0, 0, 1, ' ', 0)
 	fmt.Fprintln(w, "row\t| fault\t| promise\t| seen\t| took\t| ok")
 	for round := range *faultRounds {
-		for i, row := range faultMatrix {
-			began, seen := time.Now(), "not what was promised"
-			ok := t.Run(fmt.Sprintf("%d.%d %s", round+1, i+1, row.name), func(t *testing.T) {
-				told := row.provoke(t, d)
-				n := d.requireTrue(t)
-				seen = fmt.Sprintf("%s; %d uploads true", told, n)
+		for i, group := range faultMatrix {
+			lines := make([]string, len(group))
+			t.Run(fmt.Sprintf("%d.%d", round+1, i+1), func(t *testing.T) {
+				var rows sync.WaitGroup
+				defer rows.Wait()
+				for j, row := range group {
+					rows.Go(func() {
+						t.Run(row.name, func(t *testing.T) {
+							began, seen := time.Now(), "not what was promised"
+							defer func() {
+								lines[j] = fmt.Sprintf("%s\t| %s\t| %s\t| %s\t| %.1f s\t| %v", row.name, row.fault, row.promise, seen, time.Since(began).Seconds(), !t.Failed())
+							}()
+							told := row.provoke(t, d)
+							silent, n := d.requireTrue(t)
+							seen = fmt.Sprintf("%s; %d uploads true, SQL silent in %d", told, n, silent)
+						})
+					})
+				}
 			})
-			fmt.Fprintf(w, "%s\t| %s\t| %s\t| %s\t| %.1f s\t| %v\n", row.name, row.fault, row.promise, seen, time.Since(began).Seconds(), ok)
+			fmt.Fprintln(w, strings.Join(lines, "\n"))
 		}
 	}
 	stop()
@@ -399,7 +461,8 @@ func oneScannerDies(t *testing.T, d *deployment) string {
 }
 
 func allScannersDie(t *testing.T, d *deployment) string {
-	d.kill(d.scanners...)
+	d.kill(d.scanners[0])
+	d.signal(syscall.SIGSTOP, d.scanners[1])
 	ids := d.uploads(t, 2)
 	d.await(t, ids, "ends", testbench.Converged)
 	for _, id := range ids {
@@ -409,32 +472,72 @@ func allScannersDie(t *testing.T, d *deployment) string {
 			return err == nil && got != nil && got.Status == "FAILED" && len(got.Silent) == 1 && got.Silent[0] == "SQL"
 		}, testbench.Patience, 20*time.Millisecond)
 	}
-	d.restart(d.scanners...)
+	d.signal(syscall.SIGCONT, d.scanners[1])
+	d.restart(d.scanners[0])
 	d.await(t, ids, "is scanned late", scanned)
 	return "2 of 2 FAILED, SQL silent; scanned late afterwards"
+}
+
+// stuck opens a task in which a scanner begins that is never heard of again: it ends
+// at the deadline.
+func (d *deployment) stuck(t *testing.T) (id string, deadline time.Time) {
+	id = d.uploads(t, 1)[0]
+	d.await(t, []string{id}, "opens", func(s task.State) bool { return s.Created != nil })
+	_, err := commands.New(d.log).Start(t.Context(), id, commands.Origin{Actor: "scanner GONE"}, task.Start{Type: "GONE", Scanner: task.Scanner{Instance: "gone"}})
+	require.NoError(t, err)
+	return id, task.Fold(d.facts(t, id)).CreatedAt.Add(d.window)
+}
+
+func (d *deployment) requireEndedAt(t *testing.T, id string, deadline time.Time) task.State {
+	s := task.Fold(d.facts(t, id))
+	require.Equal(t, task.Deadline, s.Closed.Cause)
+	require.Equal(t, deadline, s.Closed.ClosedAt)
+	require.Equal(t, []string{"GONE"}, s.Verdict.Unfinished)
+	require.NotEqual(t, task.Success, s.Verdict.Status)
+	return s
+}
+
+// coordinatorFrozen stops one while it holds due windows and another's deadline is
+// yet to come. The event store is frozen for a moment, so that it cannot judge what
+// it has taken.
+func coordinatorFrozen(t *testing.T, d *deployment) string {
+	holder, other := d.coordinators[0], d.coordinators[1]
+	d.kill(other)
+	id, deadline := d.stuck(t)
+	d.await(t, d.uploads(t, 1), "opens", func(s task.State) bool { return s.Created != nil })
+	db, err := pgx.Connect(t.Context(), d.postgres.URL())
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	d.signal(syscall.SIGSTOP, d.node)
+	var held []string
+	require.Eventually(t, func() bool {
+		err := db.QueryRow(t.Context(), `select array(select task_id::text from coordinator.windows
+			except select task_id::text from (select task_id from coordinator.windows for update skip locked) free)`).Scan(&held)
+		return err == nil && len(held) > 0
+	}, testbench.Patience, 10*time.Millisecond, "the coordinator holds due windows")
+	d.signal(syscall.SIGSTOP, holder)
+	d.signal(syscall.SIGCONT, d.node)
+	defer d.signal(syscall.SIGCONT, holder)
+	d.restart(other)
+	began := time.Now()
+	d.await(t, append(held, id), "ends", testbench.Converged)
+	took := time.Since(began)
+	d.requireEndedAt(t, id, deadline)
+	return fmt.Sprintf("the other closed %d held windows, and one as of its deadline, within %.1f s", len(held), took.Seconds())
 }
 
 func coordinatorsDie(t *testing.T, d *deployment) string {
 	d.kill(d.coordinators[0])
 	d.await(t, d.uploads(t, 1), "passes with one coordinator", passed)
-	id := d.uploads(t, 1)[0]
-	d.await(t, []string{id}, "opens", func(s task.State) bool { return s.Created != nil })
-	// A scanner that begins, and is never heard of again.
-	_, err := commands.New(d.log).Start(t.Context(), id, commands.Origin{Actor: "scanner GONE"}, task.Start{Type: "GONE", Scanner: task.Scanner{Instance: "gone"}})
-	require.NoError(t, err)
+	id, deadline := d.stuck(t)
 	d.kill(d.coordinators[1])
-	deadline := task.Fold(d.facts(t, id)).CreatedAt.Add(d.window)
 	pause(time.Until(deadline) + outage()/2)
 	require.Nil(t, task.Fold(d.facts(t, id)).Verdict)
 	began := time.Now()
 	d.restart(d.coordinators...)
 	d.await(t, []string{id}, "ends", testbench.Converged)
 	took := time.Since(began)
-	s := task.Fold(d.facts(t, id))
-	require.Equal(t, task.Deadline, s.Closed.Cause)
-	require.Equal(t, deadline, s.Closed.ClosedAt)
-	require.Equal(t, []string{"GONE"}, s.Verdict.Unfinished)
-	require.NotEqual(t, task.Success, s.Verdict.Status)
+	s := d.requireEndedAt(t, id, deadline)
 	return fmt.Sprintf("closed as of the deadline %.1f s after the start; unfinished, %s", took.Seconds(), s.Verdict.Status)
 }
 
@@ -447,6 +550,10 @@ func (d *deployment) lag(t *testing.T) (seconds float64) {
 }
 
 func projectorsDie(t *testing.T, d *deployment) string {
+	d.signal(syscall.SIGSTOP, d.projectors...)
+	require.Eventually(t, func() bool { return d.lag(t) > 1 }, testbench.Patience, 20*time.Millisecond, "a frozen projector is seen by the lag")
+	d.signal(syscall.SIGCONT, d.projectors...)
+	require.Eventually(t, func() bool { l := d.lag(t); return l >= 0 && l < 0.5 }, testbench.Patience, 20*time.Millisecond)
 	d.kill(d.projectors[0])
 	id := d.uploads(t, 1)[0]
 	require.Eventually(t, func() bool {
@@ -455,7 +562,7 @@ func projectorsDie(t *testing.T, d *deployment) string {
 	}, testbench.Patience, 20*time.Millisecond, "the standby writes")
 	d.kill(d.projectors[1])
 	ids := d.uploads(t, 2)
-	d.await(t, ids, "passes unseen", passed)
+	d.await(t, ids, "ends unseen", testbench.Converged)
 	pause(outage())
 	lag := d.lag(t)
 	require.Greater(t, lag, 1.0)
@@ -486,10 +593,110 @@ func postgresAway(t *testing.T, d *deployment) string {
 	return fmt.Sprintf("3 of 3 taken and scanned, reads refused (%s); verdicts %.1f s after it was back", no.Code, time.Since(began).Seconds())
 }
 
-func eventStoreAway(t *testing.T, d *deployment) string {
-	before := d.uploads(t, 3)
-	d.kill(d.node)
+// postgresProcesses are the postmaster, first, and its children.
+func (d *deployment) postgresProcesses(t *testing.T) (pids []int) {
+	text, err := os.ReadFile(filepath.Join(d.dir, "postgres", "data", "postmaster.pid"))
+	require.NoError(t, err)
+	first, _, _ := strings.Cut(string(text), "\n")
+	postmaster, err := strconv.Atoi(strings.TrimSpace(first))
+	require.NoError(t, err)
+	pids = append(pids, postmaster)
+	out, err := exec.CommandContext(t.Context(), "ps", "-A", "-o", "pid=,ppid=").Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(out)) {
+		var pid, parent int
+		if n, _ := fmt.Sscan(line, &pid, &parent); n == 2 && parent == postmaster {
+			pids = append(pids, pid)
+		}
+	}
+	require.Greater(t, len(pids), 4, "a server and its workers")
+	return pids
+}
+
+// toAll sends a signal to processes of which some may have just ended.
+func toAll(t *testing.T, s syscall.Signal, pids []int) {
+	for i, pid := range pids {
+		if err := syscall.Kill(pid, s); i == 0 || !errors.Is(err, syscall.ESRCH) {
+			require.NoError(t, err)
+		}
+	}
+}
+
+func postgresKilled(t *testing.T, d *deployment) string {
+	ids := d.uploads(t, 2)
+	before := d.postgresProcesses(t)
+	toAll(t, syscall.SIGKILL, before)
 	began := time.Now()
+	ids = append(ids, d.uploads(t, 2)...)
+	d.await(t, ids, "is scanned", scanned)
+	require.Eventually(t, func() bool {
+		got, err := d.ask(t.Context(), ids[3])
+		return err == nil && got != nil
+	}, testbench.Patience, 20*time.Millisecond, "reads are back")
+	took := time.Since(began)
+	require.NotEqual(t, before[0], d.postgresProcesses(t)[0])
+	return fmt.Sprintf("%d processes killed; reads know the newest upload after %.1f s", len(before), took.Seconds())
+}
+
+func postgresFrozen(t *testing.T, d *deployment) string {
+	pids := d.postgresProcesses(t)
+	toAll(t, syscall.SIGSTOP, pids)
+	frozen := true
+	defer func() {
+		if frozen {
+			toAll(t, syscall.SIGCONT, pids)
+		}
+	}()
+	ids := d.uploads(t, 3)
+	d.await(t, ids, "is scanned without Postgres", scanned)
+	asked, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := d.ask(asked, ids[0])
+	require.Error(t, err, "reads wait")
+	pause(d.quiet + outage())
+	for _, id := range ids {
+		require.Nil(t, task.Fold(d.facts(t, id)).Verdict)
+	}
+	began := time.Now()
+	toAll(t, syscall.SIGCONT, pids)
+	frozen = false
+	d.await(t, ids, "passes", passed)
+	return fmt.Sprintf("3 of 3 taken and scanned; verdicts %.1f s after it went on", time.Since(began).Seconds())
+}
+
+// frozen is longer than the client waits for an answer to its keepalive: see deploy.
+const frozen = 13 * time.Second
+
+func eventStoreFrozen(t *testing.T, d *deployment) string {
+	before := d.uploads(t, 3)
+	lost := func() int { return strings.Count(d.said(d.coordinators[0]), "event store connection lost") }
+	earlier := lost()
+	d.signal(syscall.SIGSTOP, d.node)
+	began := time.Now()
+	_, err := d.upload(t.Context())
+	var no *refusedError
+	require.ErrorAs(t, err, &no)
+	require.Equal(t, 503, no.status)
+	require.Equal(t, "eventstore.unavailable", no.Code)
+	pause(frozen - time.Since(began))
+	require.Greater(t, lost(), earlier, "the keepalive has no answer")
+	began = time.Now()
+	d.signal(syscall.SIGCONT, d.node)
+	var id string
+	require.Eventually(t, func() bool { id, err = d.upload(t.Context()); return err == nil }, testbench.Patience, 50*time.Millisecond)
+	taken := time.Since(began)
+	d.await(t, append(before, id), "ends", testbench.Converged)
+	return fmt.Sprintf("503 %s; taken again %.1f s after it went on; 3 of 3 acknowledged before are there", no.Code, taken.Seconds())
+}
+
+func eventStoreAway(t *testing.T, d *deployment) string {
+	victim := d.scanners[0]
+	d.signal(syscall.SIGSTOP, victim)
+	ids := d.uploads(t, 4)
+	d.await(t, ids, "opens", func(s task.State) bool { return s.Created != nil })
+	d.kill(d.node, victim)
+	began := time.Now()
+	d.begin(victim) // it has to wait for the event store
 	_, err := d.upload(t.Context())
 	var no *refusedError
 	require.ErrorAs(t, err, &no)
@@ -502,15 +709,16 @@ func eventStoreAway(t *testing.T, d *deployment) string {
 	var id string
 	require.Eventually(t, func() bool { id, err = d.upload(t.Context()); return err == nil }, testbench.Patience, 50*time.Millisecond)
 	taken := time.Since(began)
-	d.await(t, append(before, id), "ends", testbench.Converged)
-	return fmt.Sprintf("503 %s; taken again %.1f s after the start; 3 of 3 acknowledged before are there", no.Code, taken.Seconds())
+	d.awaitReady(victim)
+	d.await(t, append(ids, id), "ends", testbench.Converged)
+	d.await(t, ids, "is scanned", scanned) // late, if the event store was away for longer than quiet
+	return fmt.Sprintf("503 %s; taken again %.1f s after the start; 4 of 4 acknowledged before are scanned", no.Code, taken.Seconds())
 }
 
 func blobsAway(t *testing.T, d *deployment) string {
 	repeated := func() (n int) {
 		for _, p := range d.scanners {
-			text, _ := os.ReadFile(filepath.Join(d.logs(), p.name))
-			n += strings.Count(string(text), "delivery will be repeated")
+			n += strings.Count(d.said(p), "delivery will be repeated")
 		}
 		return n
 	}
@@ -560,37 +768,4 @@ func anythingDies(t *testing.T, d *deployment) string {
 	}, testbench.Patience, 50*time.Millisecond)
 	d.await(t, []string{id}, "ends", testbench.Converged)
 	return fmt.Sprintf("%d kills, %d freezes", kills, freezes)
-}
-
-// A deployment of one process for each role answers as `factgate run` does.
-func TestRolesAloneAnswerAsOneProcessDoes(t *testing.T) {
-	d := deploy(t, time.Minute, 2*time.Second)
-	d.roles(1)
-	d.scanners = append(d.scanners, d.role(1, "scanner SQL EXCEL UNIT_TEST", d.store(), []string{"--blobs", d.blobs()})...)
-	codes := map[string]int{"SUCCESS": 0, "PARTIAL_SUCCESS": 1, "FAILED": 2}
-	for _, name := range []string{"retail-1.4.0", "retail-1.5.0-rc1"} {
-		want, err := examples.Expected(name)
-		require.NoError(t, err)
-		got := run(t, "check", d.packages[name], "--server", d.apis[0].ready)
-		require.Equal(t, codes[want.Status], got.code, got.out+got.errors)
-	}
-	for _, p := range append(append(append(d.apis, d.scanners...), d.coordinators...), d.projectors...) {
-		require.NoError(t, p.Process.Signal(os.Interrupt))
-		require.NoError(t, p.Wait(), p.name)
-	}
-}
-
-func TestARoleSaysWhatItLacks(t *testing.T) {
-	for want, args := range map[string][]string{
-		"factgate api needs --eventstore, or FACTGATE_EVENTSTORE": {"api"},
-		"factgate coordinator needs --database":                   {"coordinator", "--eventstore", "esdb://127.0.0.1:1?tls=false"},
-		"factgate projector needs --blobs":                        {"projector", "--eventstore", "esdb://127.0.0.1:1?tls=false", "--database", "postgres:///x"},
-		"it has SQL, EXCEL, UNIT_TEST":                            {"scanner", "NOPE", "--eventstore", "esdb://127.0.0.1:1?tls=false", "--blobs", t.TempDir()},
-		"there is no folder /nowhere; mount or make the folder":   {"scanner", "SQL", "--eventstore", "esdb://127.0.0.1:1?tls=false", "--blobs", "/nowhere"},
-		"connection string is wrong":                              {"scanner", "SQL", "--eventstore", "nowhere", "--blobs", t.TempDir()},
-	} {
-		got := run(t, args...)
-		require.Equal(t, exitError, got.code)
-		require.Contains(t, got.errors, want)
-	}
 }

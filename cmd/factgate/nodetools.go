@@ -67,32 +67,25 @@ func (t *nodeTarget) open(ctx context.Context, use func(ctx context.Context, con
 	return errors.Join(use(ctx, n.ConnectionString(), n), n.Close())
 }
 
-// work runs verify or scavenge and prints their report.
-func (t *nodeTarget) work(cmd *cobra.Command, path string, own func(context.Context, *node.Node, node.Progress) (any, error), say func([]byte) error) error {
-	return t.open(cmd.Context(), func(ctx context.Context, connection string, n *node.Node) error {
+// work runs a tool, here or in the node that runs, and prints its report.
+func work[R any](cmd *cobra.Command, t *nodeTarget, path string, tool func(*node.Node, context.Context, node.Progress) (R, error), text func(R) string) error {
+	return t.open(cmd.Context(), func(ctx context.Context, connection string, n *node.Node) (err error) {
 		shown := newStepLine()
 		defer shown.end()
-		var report []byte
+		var result R
 		if n != nil {
-			result, err := own(ctx, n, shown.show)
-			if err != nil {
-				return err
-			}
-			if report, err = json.Marshal(result); err != nil {
-				return err
-			}
+			result, err = tool(n, ctx, shown.show)
 		} else {
-			var err error
-			if report, err = askNode(ctx, connection, path, shown.show); err != nil {
-				return err
+			var answer []byte
+			if answer, err = askNode(ctx, connection, path, shown.show); err == nil {
+				err = json.Unmarshal(answer, &result)
 			}
+		}
+		if err != nil {
+			return err
 		}
 		shown.end()
-		if t.json {
-			fmt.Println(string(report))
-			return nil
-		}
-		return say(report)
+		return t.say(os.Stdout, result, text(result))
 	})
 }
 
@@ -106,13 +99,8 @@ they are whole and agree. It ends with 5 at the first damage and says where it i
 A node that runs goes on serving.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.work(cmd, "verify", func(ctx context.Context, n *node.Node, p node.Progress) (any, error) { return n.Verify(ctx, p) }, func(text []byte) error {
-				var r node.VerifyReport
-				if err := json.Unmarshal(text, &r); err != nil {
-					return err
-				}
-				fmt.Printf("whole: %d events in %d streams, %s, up to position %d\n", r.Events, r.Streams, bytesText(r.Bytes), r.Position)
-				return nil
+			return work(cmd, &t, "verify", (*node.Node).Verify, func(r node.VerifyReport) string {
+				return fmt.Sprintf("whole: %d events in %d streams, %s, up to position %d", r.Events, r.Streams, bytesText(r.Bytes), r.Position)
 			})
 		},
 	}
@@ -130,13 +118,8 @@ released, and gives their space back. What a stream shows stays as it is; $all n
 longer shows them. It may be broken off and repeated. A node that runs goes on serving.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.work(cmd, "scavenge", func(ctx context.Context, n *node.Node, p node.Progress) (any, error) { return n.Scavenge(ctx, p) }, func(text []byte) error {
-				var r node.ScavengeReport
-				if err := json.Unmarshal(text, &r); err != nil {
-					return err
-				}
-				fmt.Printf("%d events taken away, %s, in %d streams\n", r.Events, bytesText(r.Bytes), r.Streams)
-				return nil
+			return work(cmd, &t, "scavenge", (*node.Node).Scavenge, func(r node.ScavengeReport) string {
+				return fmt.Sprintf("%d events taken away, %s, in %d streams", r.Events, bytesText(r.Bytes), r.Streams)
 			})
 		},
 	}
@@ -167,11 +150,8 @@ node that runs goes on serving. FILE appears when it is whole; - is standard out
 				if err != nil || out == "-" {
 					return err
 				}
-				if t.json {
-					return json.NewEncoder(os.Stdout).Encode(map[string]any{"file": out, "bytes": count.n})
-				}
-				fmt.Printf("%s: %s; put it back with  factgate node restore %s --data DIR\n", out, bytesText(count.n), out)
-				return nil
+				return t.say(os.Stdout, map[string]any{"file": out, "bytes": count.n},
+					fmt.Sprintf("%s: %s; put it back with  factgate node restore %s --data DIR", out, bytesText(count.n), out))
 			})
 		},
 	}
@@ -238,7 +218,11 @@ The store's own bookkeeping and stream metadata are left out.`,
 					return err
 				}
 				shown.end()
-				return t.say(out != "-", map[string]any{"events": done.Events, "position": done.Position},
+				to := os.Stdout
+				if out == "-" { // where the events are
+					to = os.Stderr
+				}
+				return t.say(to, map[string]any{"events": done.Events, "position": done.Position},
 					fmt.Sprintf("%d events up to position %d; go on from there with --after %d", done.Events, done.Position, done.Position))
 			})
 		},
@@ -273,7 +257,7 @@ appended twice. A stream that holds other events is refused.`,
 					return err
 				}
 				shown.end()
-				return t.say(true, map[string]any{"events": done.Events}, fmt.Sprintf("%d events are there", done.Events))
+				return t.say(os.Stdout, map[string]any{"events": done.Events}, fmt.Sprintf("%d events are there", done.Events))
 			})
 		},
 	}
@@ -293,12 +277,8 @@ func (t *nodeTarget) log(ctx context.Context, use func(context.Context, eventsto
 	})
 }
 
-// say prints a result where it does not mix with data.
-func (t *nodeTarget) say(onStdout bool, asJSON map[string]any, text string) error {
-	to := os.Stdout
-	if !onStdout {
-		to = os.Stderr
-	}
+// say prints a result as a line of text or of JSON.
+func (t *nodeTarget) say(to io.Writer, asJSON any, text string) error {
 	if t.json {
 		return json.NewEncoder(to).Encode(asJSON)
 	}

@@ -41,7 +41,7 @@ func TestRetryAndRescanAnswerAsCheckDoes(t *testing.T) {
 	readJSON(t, got, &again)
 	require.NotEqual(t, first.TaskID, again.TaskID)
 	require.Equal(t, first.Because, again.Because)
-	require.Equal(t, len(first.Findings), len(again.Findings))
+	require.Len(t, again.Findings, len(first.Findings))
 	var did change
 	readJSON(t, run(t, rescan...), &did)
 	require.Equal(t, again.TaskID, did.TaskID)

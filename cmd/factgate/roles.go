@@ -51,8 +51,8 @@ func roleCommands() []*cobra.Command {
 	const several = `
 
 Run as many as you like; any of them may be killed at any moment. It reads and writes
-%s. When it is ready it prints one line on
-standard output:
+%s. A store that is away when it starts is
+waited for. When it is ready it prints one line on standard output:
 
   ready%s`
 	var api, coordinator, projector, scanner config

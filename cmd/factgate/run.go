@@ -51,6 +51,10 @@ With --eventstore and --database it uses servers of yours instead.`,
 // to end or cannot go on.
 func serveUntilStopped(cmd *cobra.Command, c config) error {
 	a, err := start(cmd.Context(), c)
+	if ended := cmd.Context().Err(); ended != nil && errors.Is(err, ended) {
+		c.logger.Info("stopped before it was ready")
+		return nil
+	}
 	if err != nil {
 		return err
 	}

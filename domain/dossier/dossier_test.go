@@ -20,7 +20,10 @@ import (
 	"github.com/factgate/factgate/domain/task"
 )
 
-const id = "018f4e2a-0000-7000-8000-000000000001"
+const (
+	id            = "018f4e2a-0000-7000-8000-000000000001"
+	packageSHA256 = "ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12"
+)
 
 var t0 = time.Date(2026, 11, 23, 8, 0, 0, 123456789, time.UTC)
 
@@ -31,7 +34,7 @@ func history(t testing.TB) []dossier.Fact {
 		seconds int
 		fact    task.Fact
 	}{
-		{0, task.ZipUploaded{TaskID: id, FileName: "包 1.zip", SHA256: "ab12", Project: "dw", Version: "1.0"}},
+		{0, task.ZipUploaded{TaskID: id, FileName: "包 1.zip", SHA256: packageSHA256, Project: "dw", Version: "1.0"}},
 		{0, task.MainTaskCreated{TaskID: id, Window: task.Window{OpensAt: t0, Deadline: t0.Add(time.Minute), Quiet: task.Duration(10 * time.Second)}, RuleSet: rules.Default().Ref()}},
 		{1, task.SubTaskStarted{TaskID: id, Type: "SQL", Attempt: 1}},
 		{2, task.SubTaskStarted{TaskID: id, Type: "API", Attempt: 1}},
@@ -105,7 +108,7 @@ func TestATaskWithoutAVerdictHasADossierToo(t *testing.T) {
 // Stored bytes are not ours to tidy.
 func TestFactsTravelByteByByte(t *testing.T) {
 	for _, data := range []string{``, `null`, ` {"a": 1}`, "{\"a\":\"\xff\"}", "\x00\n\xfe", `{"a":"\u003c<&>"}`, strings.Repeat("[", 200) + strings.Repeat("]", 200), `{"n":1e400}`} {
-		facts := append(history(t)[:2], dossier.Fact{ID: "x", Type: "Strange", Revision: 2, Position: 999, At: t0, Data: []byte(data), Metadata: []byte(data)})
+		facts := append(slices.Clone(history(t)[:2]), dossier.Fact{ID: "x", Type: "Strange", Revision: 2, Position: 999, At: t0, Data: []byte(data), Metadata: []byte(data)})
 		file := write(t, facts)
 		require.Nil(t, verify(t, file).Altered, data)
 		var line struct {
@@ -324,21 +327,21 @@ func TestASignedVerdict(t *testing.T) {
 	// As any other reader of the standards sees it.
 	var e struct {
 		PayloadType, Payload string
-		Signatures           []struct{ KeyID, Sig string }
+		Signatures           []struct{ Sig string }
 	}
 	require.NoError(t, json.Unmarshal(envelope, &e))
 	payload, err := base64.StdEncoding.DecodeString(e.Payload)
 	require.NoError(t, err)
 	require.JSONEq(t, `{
 		"_type": "https://in-toto.io/Statement/v1",
-		"subject": [{"name": "包 1.zip", "digest": {"sha256": "ab12"}}],
+		"subject": [{"name": "包 1.zip", "digest": {"sha256": "`+packageSHA256+`"}}],
 		"predicateType": "https://slsa.dev/verification_summary/v1",
 		"predicate": {
 			"verifier": {"id": "https://gate.example/factgate"},
 			"timeVerified": "2026-11-23T08:00:00.123456789Z",
 			"resourceUri": "pkg:generic/dw/%E5%8C%85%201.zip@1.0",
-			"policy": {"name": "default", "uri": "factgate:ruleset/default/1", "digest": {"sha256": "`+rules.Default().Ref().Digest+`"}},
-			"inputAttestations": [{"name": "dossier of task `+id+`", "digest": {"sha256": "`+r.SHA256+`"}}],
+			"policy": {"uri": "factgate:ruleset/default/1", "digest": {"sha256": "`+rules.Default().Ref().Digest+`"}},
+			"inputAttestations": [{"uri": "factgate:dossier/`+id+`", "digest": {"sha256": "`+r.SHA256+`"}}],
 			"verificationResult": "FAILED",
 			"verifiedLevels": ["FAILED"]
 		}}`, string(payload))
@@ -357,7 +360,7 @@ func TestASignedVerdict(t *testing.T) {
 		altered := slices.Clone(envelope)
 		altered[i] ^= 1
 		if s, err := dossier.Open(altered, pub); err == nil {
-			require.Equal(t, opened, s, "byte %d", i) // the key's id is a hint and not signed
+			require.Equal(t, opened, s, "byte %d", i) // such as the final line feed
 		}
 	}
 }

@@ -118,8 +118,7 @@ func unseal(line []byte) (body []byte, chain string, err error) {
 	if cut < 1 || string(line[cut:cut+len(chainField)]) != chainField || !bytes.HasSuffix(line, []byte(`"}`)) {
 		return nil, "", errForm
 	}
-	body = append(line[:cut:cut], '}')
-	return body, string(line[cut+len(chainField) : len(line)-2]), nil
+	return append(bytes.Clone(line[:cut]), '}'), string(line[cut+len(chainField) : len(line)-2]), nil
 }
 
 // encode writes a line's fields as they are: no field of a fact is changed by it.

@@ -2,10 +2,8 @@ package dossier
 
 import (
 	"crypto/ed25519"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -41,11 +39,10 @@ type Envelope struct {
 	Signatures  []Signature `json:"signatures"`
 }
 
-// Signature is one of an envelope's.
+// Signature is one of an envelope's. It names no key: everybody counts a key's id in
+// a way of their own, and verifiers pass over a signature whose id is not theirs.
 type Signature struct {
-	// KeyID is a hint: SHA-256 of the public key's DER, hex. Nothing is decided by it.
-	KeyID string `json:"keyid,omitempty"`
-	Sig   string `json:"sig"` // Base64
+	Sig string `json:"sig"` // Base64
 }
 
 // Statement is an in-toto statement with a verification summary.
@@ -64,7 +61,8 @@ type Descriptor struct {
 }
 
 // Summary is SLSA's verification summary: who checked what against which policy,
-// and what came of it.
+// and what came of it. It has no other fields than in-toto's own type for it, which
+// strict readers use: policy and inputs have a URI and a digest, and no name.
 type Summary struct {
 	Verifier struct {
 		ID string `json:"id"`
@@ -102,7 +100,7 @@ func Attest(r Report, verifier string, at time.Time) (Statement, error) {
 		Subject: []Descriptor{{Name: r.Package.FileName, Digest: map[string]string{"sha256": r.Package.SHA256}}},
 		Predicate: Summary{
 			TimeVerified: at.UTC(), ResourceURI: resource(*r.Package), Policy: policy(v.Recorded.RuleSet),
-			InputAttestations:  []Descriptor{{Name: "dossier of task " + r.Task, Digest: map[string]string{"sha256": r.SHA256}}},
+			InputAttestations:  []Descriptor{{URI: "factgate:dossier/" + url.PathEscape(r.Task), Digest: map[string]string{"sha256": r.SHA256}}},
 			VerificationResult: failed, VerifiedLevels: []string{levelFailed},
 		},
 	}
@@ -125,7 +123,7 @@ func resource(p task.ZipUploaded) string {
 
 func policy(ref task.RuleSetRef) Descriptor {
 	return Descriptor{
-		Name: ref.Name, URI: fmt.Sprintf("factgate:ruleset/%s/%d", url.PathEscape(ref.Name), ref.Version),
+		URI:    fmt.Sprintf("factgate:ruleset/%s/%d", url.PathEscape(ref.Name), ref.Version),
 		Digest: map[string]string{"sha256": ref.Digest},
 	}
 }
@@ -136,24 +134,11 @@ func Sign(s Statement, key ed25519.PrivateKey) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := keyID(key.Public().(ed25519.PublicKey))
-	if err != nil {
-		return nil, err
-	}
 	out, err := encode(Envelope{
 		PayloadType: PayloadType, Payload: base64.StdEncoding.EncodeToString(payload),
-		Signatures: []Signature{{KeyID: id, Sig: base64.StdEncoding.EncodeToString(ed25519.Sign(key, PAE(PayloadType, payload)))}},
+		Signatures: []Signature{{Sig: base64.StdEncoding.EncodeToString(ed25519.Sign(key, PAE(PayloadType, payload)))}},
 	})
 	return append(out, '\n'), err
-}
-
-func keyID(key ed25519.PublicKey) (string, error) {
-	der, err := x509.MarshalPKIXPublicKey(key)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:]), nil
 }
 
 // Open returns the statement of an envelope that key has signed.

@@ -351,11 +351,8 @@ func (v *verifier) judge() {
 	r := &v.report
 	var windowClosed *task.WindowClosed
 	for _, f := range v.facts {
-		switch f := f.Fact.(type) {
-		case task.WindowClosed:
-			if windowClosed == nil {
-				windowClosed = &f
-			}
+		if closed, ok := f.Fact.(task.WindowClosed); ok && windowClosed == nil {
+			windowClosed = &closed
 		}
 	}
 	for i, f := range v.facts {
