@@ -42,7 +42,9 @@ type Queries struct {
 }
 
 // New makes the queries. It closes nothing that it is given.
-func New(pool *pgxpool.Pool, log eventstore.Reader) *Queries { return &Queries{pool: pool, log: log, hold: make(chan struct{}, 1)} }
+func New(pool *pgxpool.Pool, log eventstore.Reader) *Queries {
+	return &Queries{pool: pool, log: log, hold: make(chan struct{}, 1)}
+}
 
 // TaskID names a task; see ParseTaskID.
 type TaskID = eventstore.ID
