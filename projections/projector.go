@@ -179,7 +179,7 @@ func (p *Projector) promote(ctx context.Context, m Model, s Status) {
 	switch change, err := p.registry.Promote(ctx, m, false); {
 	case err == nil && change.Changed:
 		p.o.Logger.Info("the read model is in service", "name", m.Schema(), "position", uint64(change.Position))
-	case err != nil && domain.RuleOf(err) != "readmodel.not_caught_up":
+	case err != nil && ctx.Err() == nil && domain.RuleOf(err) != "readmodel.not_caught_up":
 		p.o.Logger.Warn("the read model has caught up and could not be put in service yet", "name", m.Schema(), "error", err)
 	}
 }
