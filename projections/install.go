@@ -8,9 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// layout numbers the tables of readmodel.sql. A read model of an older layout is
+// layout numbers the tables of readmodel.sql and analytics.sql. A read model of an older layout is
 // dropped and folded anew.
-const layout = 2
+const layout = 3
 
 // Model is a read model's number.
 type Model int
@@ -20,6 +20,9 @@ func (m Model) Schema() string { return fmt.Sprintf("rm_%d", int(m)) }
 
 //go:embed readmodel.sql
 var tables string
+
+//go:embed analytics.sql
+var analyticsTables string
 
 //go:embed live.sql
 var views string
@@ -89,7 +92,7 @@ func installIn(ctx context.Context, db Begins, m Model) error {
 		if _, err := tx.Exec(ctx, `create schema `+m.Schema()); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, tables); err != nil {
+		if _, err := tx.Exec(ctx, tables+analyticsTables); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `insert into checkpoint (name, layout, position) values ($1, $2, 0)`, m.Schema(), layout); err != nil {

@@ -11,3 +11,6 @@ create or replace view live.findings as select * from findings;
 create or replace view live.facts as select * from facts;
 create or replace view live.scanners as select * from scanners;
 create or replace view live.dead_letters as select * from dead_letters;
+create or replace view live.rollups as select * from rollups;
+create or replace view live.outcomes as select * from outcomes;
+create or replace view live.flaky as select * from flaky;

@@ -203,6 +203,9 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 	if err := findings.flush(ctx); err != nil {
 		return err
 	}
+	if err := b.analytics(ctx, &statements, w.blobs, findings.read); err != nil {
+		return err
+	}
 	if len(b.facts) > 0 {
 		statements.Queue(insertFacts, factArgs(b.facts)...)
 	}
