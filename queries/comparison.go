@@ -89,7 +89,7 @@ func previousOf(ctx context.Context, tx pgx.Tx, id TaskID, previous *TaskID) (*T
 		ids = pgIDs([]TaskID{id, *previous})
 	}
 	var other *[16]byte
-	err := tx.QueryRow(ctx, `select case when $1 <> $2 then (select task_id from live.tasks where task_id = $2) else
+	err := tx.QueryRow(ctx, `select case when $1::uuid <> $2::uuid then (select task_id from live.tasks where task_id = $2) else
 		(select p.task_id from live.tasks p
 			where left(p.project, 100) = left(t.project, 100) and p.project = t.project and p.first_position < t.first_position and p.status is not null
 			order by p.first_position desc limit 1) end
@@ -125,12 +125,9 @@ func onlyIn(ctx context.Context, tx pgx.Tx, in, notIn any, types []string, first
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f Finding, err error) {
-		return f, row.Scan(&f.Type, &f.Ordinal, &f.Rule, &f.Severity, &f.Message.En, &f.Message.Zh,
-			&f.Path, &f.Line, &f.Column, &f.EndLine, &f.EndColumn, &f.Cell, &f.Pointer, &f.Suppressed)
+		return f, row.Scan(f.columns()...)
 	})
 }
-
-const findingColumns = `f.type, f.ordinal, f.rule, f.severity, f.message_en, f.message_zh, f.path, f.line, f.col, f.end_line, f.end_col, f.cell, f.pointer, f.suppressed`
 
 // agedVersions is how many versions of a project the ages of findings are told from.
 const agedVersions = 200
@@ -160,7 +157,6 @@ type FindingAges struct {
 // AgedFinding is a finding and the tasks that have it. Its place is where it was
 // seen last.
 type AgedFinding struct {
-	Identity            string
 	FirstSeen, LastSeen time.Time // uploads of the first and the last task that have it
 	FirstTask, LastTask TaskID
 	// FixedAt is the upload of the first later task without it; nil while it is there.
@@ -218,18 +214,15 @@ func (q *Queries) FindingAges(ctx context.Context, query FindingAgesQuery) (Find
 			d := time.Duration(*seconds * float64(time.Second))
 			out.MedianFix = &d
 		}
-		rows, err := tx.Query(ctx, findingAges+fmt.Sprintf(`select a.identity::text, a.first_seen, a.last_seen, a.first_task, a.last_task, a.fixed_at, a.versions, `+findingColumns+`
+		rows, err := tx.Query(ctx, findingAges+fmt.Sprintf(`select a.first_seen, a.last_seen, a.first_task, a.last_task, a.fixed_at, a.versions, `+findingColumns+`
 			from aged a join live.findings f on f.task_id = a.last_task and f.type = a.type and f.identity = a.identity
 			where %s order by %s, a.type, f.ordinal limit $4`, which, order), append(args, first)...)
 		if err != nil {
 			return err
 		}
 		out.Findings, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (f AgedFinding, err error) {
-			err = row.Scan(&f.Identity, &f.FirstSeen, &f.LastSeen, (*[16]byte)(&f.FirstTask), (*[16]byte)(&f.LastTask), &f.FixedAt, &f.Versions,
-				&f.Type, &f.Ordinal, &f.Rule, &f.Severity, &f.Message.En, &f.Message.Zh,
-				&f.Path, &f.Line, &f.Column, &f.EndLine, &f.EndColumn, &f.Cell, &f.Pointer, &f.Suppressed)
-			f.Identity = strings.ReplaceAll(f.Identity, "-", "")
-			return f, err
+			at := []any{&f.FirstSeen, &f.LastSeen, (*[16]byte)(&f.FirstTask), (*[16]byte)(&f.LastTask), &f.FixedAt, &f.Versions}
+			return f, row.Scan(append(at, f.columns()...)...)
 		})
 		return err
 	})
