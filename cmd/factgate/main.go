@@ -87,7 +87,7 @@ can be traced.
 	cmd.AddCommand(roleCommands()...)
 	cmd.PersistentFlags().String("lang", "", "language of texts: zh or en (default: FACTGATE_LANG, else the locale)")
 	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), explainCommand(), dossierCommand(), rulesCommand(), nodeCommand())
-	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), deadLettersCommand())
+	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), deadLettersCommand(), trendsCommand())
 	cmd.AddCommand(rulesCommand())
 	return cmd
 }

@@ -91,11 +91,11 @@ func (r *comparedType) Cut() bool       { return r.t.Cut }
 func (q *query) FindingAges(ctx context.Context, args struct {
 	Project    string
 	Type       *string
-	Fixed      bool
+	Fixed      *bool
 	First      int32
 	AtPosition *string
 }) (*findingAges, error) {
-	ask := queries.FindingAgesQuery{Project: args.Project, Type: text(args.Type), Fixed: args.Fixed, First: size(args.First)}
+	ask := queries.FindingAgesQuery{Project: args.Project, Type: text(args.Type), Fixed: args.Fixed != nil && *args.Fixed, First: size(args.First)}
 	if err := ledgerOf(ctx).spend(readsFindings + max(0, ask.First)); err != nil {
 		return nil, err
 	}

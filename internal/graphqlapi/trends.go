@@ -17,8 +17,8 @@ import (
 type trendsArgs struct {
 	From       graphql.Time
 	To         *graphql.Time
-	By         string
-	TimeZone   string
+	By         *string // null where a variable has no value
+	TimeZone   *string
 	Project    *string
 	Type       *string
 	RuleSet    *string
@@ -38,9 +38,12 @@ func (q *query) Trends(ctx context.Context, args trendsArgs) (*trendsResolver, e
 		return nil, err
 	}
 	now := time.Now()
-	ask := queries.TrendsQuery{From: args.From.Time, To: now, Unit: trend.Unit(args.By), Zone: args.TimeZone, Project: text(args.Project), Type: text(args.Type), Now: now}
+	ask := queries.TrendsQuery{From: args.From.Time, To: now, Unit: trend.Day, Zone: text(args.TimeZone), Project: text(args.Project), Type: text(args.Type), Now: now}
 	if args.To != nil {
 		ask.To = args.To.Time
+	}
+	if args.By != nil {
+		ask.Unit = trend.Unit(*args.By)
 	}
 	if args.RuleSet != nil {
 		var err error
