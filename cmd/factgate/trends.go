@@ -178,12 +178,15 @@ func printTrends(w io.Writer, v trendsView, zone string, zh bool) {
 	}
 	row(in("total", "合计"), v.Total, "")
 	fmt.Fprintf(w, in("timed out: %d  late facts: %d  dead letters: %d\n", "窗口超时：%d  迟到事实：%d  死信：%d\n"), v.Total.TimedOut, v.Total.LateFacts, v.Total.DeadLetters)
+	if n := v.Total.Undecidable; n > 0 {
+		fmt.Fprintf(w, in("under these rules undecidable, for what they ask was not recorded: %d\n", "因缺少所需记录而无法按此规则集判定：%d\n"), n)
+	}
 	if len(v.Total.Types) == 0 {
 		return
 	}
 	fmt.Fprintln(w)
 	head = padded(in("type", "类型"), -26)
-	for _, h := range []string{in("passed", "通过"), in("failed", "未通过"), in("errored", "出错"), in("running", "进行中"), in("declined", "不参与"), in("declined", "不参与率"), in("silent", "无响应率"), "p50", "p95"} {
+	for _, h := range []string{in("passed", "通过"), in("failed", "未通过"), in("errored", "出错"), in("running", "进行中"), in("declined", "不参与"), in("declined%", "不参与率"), in("silent%", "无响应率"), "p50", "p95"} {
 		head += padded(h, 10)
 	}
 	fmt.Fprintln(w, head)
