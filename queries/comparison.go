@@ -175,8 +175,8 @@ r as materialized (
 	select v.*, s.type from v join live.sub_tasks s using (task_id) where s.report_state = 'READ' and ($3::text = '' or s.type = $3)),
 newest as (select type, max(first_position) p from r group by type),
 ages as materialized (
-	select type, f.identity, min(r.first_position) first_p, max(r.first_position) last_p, count(*) versions
-	from r join live.findings f using (task_id, type) group by 1, 2),
+	select f.identity, type, min(r.first_position) first_p, max(r.first_position) last_p, count(*) versions
+	from r join live.findings f using (task_id, type) group by 1, 2), -- the identity first: it sorts faster
 aged as materialized (
 	select a.*, x.uploaded_at first_seen, x.task_id first_task, y.uploaded_at last_seen, y.task_id last_task,
 		case when a.last_p < n.p then (
@@ -215,8 +215,9 @@ func (q *Queries) FindingAges(ctx context.Context, query FindingAgesQuery) (Find
 			out.MedianFix = &d
 		}
 		rows, err := tx.Query(ctx, findingAges+fmt.Sprintf(`select a.first_seen, a.last_seen, a.first_task, a.last_task, a.fixed_at, a.versions, `+findingColumns+`
-			from aged a join live.findings f on f.task_id = a.last_task and f.type = a.type and f.identity = a.identity
-			where %s order by %s, a.type, f.ordinal limit $4`, which, order), append(args, first)...)
+			from (select * from aged where %[1]s order by %[2]s, type, identity limit $4) a
+			join live.findings f on f.task_id = a.last_task and f.type = a.type and f.identity = a.identity
+			order by %[2]s, a.type, a.identity`, which, order), append(args, first)...)
 		if err != nil {
 			return err
 		}

@@ -312,10 +312,12 @@ func (q *Queries) TopRules(ctx context.Context, query TopRulesQuery) ([]TopRule,
 		if read, err = at(ctx, tx); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `select f.type, f.rule, count(*), count(distinct f.task_id)
-			from live.tasks t join live.findings f using (task_id)
-			where t.uploaded_at >= $1 and t.uploaded_at < $2 and not f.suppressed`+conditions.String()+`
-			group by f.type, f.rule order by count(*) desc, f.type collate "C", f.rule collate "C" limit $3`, args...)
+		rows, err := tx.Query(ctx, `select type, rule, sum(n)::bigint, count(*) from (
+				select f.type, f.rule, count(*) n
+				from live.tasks t join live.findings f using (task_id)
+				where t.uploaded_at >= $1 and t.uploaded_at < $2 and not f.suppressed`+conditions.String()+`
+				group by f.task_id, f.type, f.rule) of_task
+			group by type, rule order by sum(n) desc, type collate "C", rule collate "C" limit $3`, args...)
 		if err != nil {
 			return err
 		}
