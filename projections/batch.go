@@ -20,6 +20,7 @@ type batch struct {
 	dead     deadLetters
 	skips    skips // that it may pass by
 	skipped  []skipped
+	ended    []endedAttempt
 	upTo     eventstore.Position
 	eventAt  time.Time // of the newest event folded; zero if there is none
 }
@@ -127,6 +128,7 @@ func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State
 		c.closed = r.Position
 	}
 	b.dead.take(id, fact, before, c.after, r)
+	b.addEnded(id, fact, before, c.after, r)
 	row := factRow{task: id, event: r, late: c.after.Late > before.Late}
 	row.event.Data, row.event.Metadata = nil, nil
 	row.subTask, row.attempt = about(fact)

@@ -10,6 +10,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
@@ -83,4 +86,16 @@ func (m *memoryBlobs) some(rnd *rand.Rand, id, subTaskType string, attempt int) 
 	default:
 		return m.report(id, subTaskType, attempt, rnd.IntN(5))
 	}
+}
+
+// of stores a report of these findings.
+func (m *memoryBlobs) of(t testing.TB, findings []report.Finding) *task.Blob {
+	t.Helper()
+	var b bytes.Buffer
+	w := report.NewWriter(&b, report.Header{})
+	for _, f := range findings {
+		w.Add(f)
+	}
+	require.NoError(t, w.Close())
+	return m.put(b.Bytes())
 }

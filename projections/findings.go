@@ -48,6 +48,7 @@ type findingWriter struct {
 
 	rows  findingColumns
 	bytes int
+	read  []readFindings
 }
 
 // report reads the report of a sub-task's newest attempt and writes its
@@ -57,36 +58,59 @@ func (w *findingWriter) report(ctx context.Context, id eventstore.ID, t task.Sub
 	if t.Report == nil {
 		return reportNone, nil
 	}
-	blob, err := w.blobs.Open(ctx, t.Report.Key)
-	if errors.Is(err, ErrBlobGone) {
-		return reportMissing, nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("open the %s report of task %s: %w", t.Type, id, err)
-	}
-	defer func() { _ = blob.Close() }() // only read
-
 	start, ordinal, flushed := len(w.rows.ordinal), 0, false
-	err = report.ReadStored(blob, t.Report.SHA256, func(f report.Finding) error {
-		w.rows.add(id, t, ordinal, f)
+	var identities report.Identities
+	var all findingsDigest
+	state, err = readReport(ctx, w.blobs, t.Report, func(f report.Finding) error {
+		w.rows.add(id, t, ordinal, f, identities.Of(f))
 		w.bytes += findingWeight(f)
 		ordinal++
+		if err := all.add(f); err != nil {
+			return err
+		}
 		if len(w.rows.ordinal) < maxFindingRows && w.bytes < maxFindingBytes {
 			return nil
 		}
 		start, flushed = 0, true
 		return w.flush(ctx)
 	})
-	if !errors.Is(err, report.ErrDamaged) {
-		return reportRead, err
+	if err != nil {
+		return "", fmt.Errorf("the %s report of task %s: %w", t.Type, id, err)
 	}
-	w.rows.cut(start)
-	if flushed {
+	switch {
+	case state == reportRead:
+		w.read = append(w.read, readFindings{attemptKey{id, t.Type, t.Attempt}, all})
+	case state == reportDamaged:
+		w.rows.cut(start)
+		if !flushed {
+			break
+		}
 		if _, err := w.tx.Exec(ctx, deleteFindings, uuids([]eventstore.ID{id}), []string{clean(t.Type)}); err != nil {
 			return "", err
 		}
 	}
-	return reportDamaged, nil
+	return state, nil
+}
+
+// readReport reads a stored report and calls each with its findings. An error is
+// the store's, or each's.
+func readReport(ctx context.Context, blobs Blobs, stored *task.Blob, each func(report.Finding) error) (state string, err error) {
+	blob, err := blobs.Open(ctx, stored.Key)
+	if errors.Is(err, ErrBlobGone) {
+		return reportMissing, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("open: %w", err)
+	}
+	defer func() { _ = blob.Close() }() // only read
+	err = report.ReadStored(blob, stored.SHA256, each)
+	switch {
+	case errors.Is(err, report.ErrDamaged):
+		return reportDamaged, nil
+	case err != nil:
+		return "", err
+	}
+	return reportRead, nil
 }
 
 // flush writes what is held.

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Layout numbers the tables of readmodel.sql. A read model of another layout is
+// Layout numbers the tables of readmodel.sql and analytics.sql. A read model of another layout is
 // neither written nor dropped by this version: it folds one of its own beside it.
 // checkpoint keeps its columns name, layout and position in every layout, so that
 // every version can say what it found. queries knows the same number.
@@ -26,6 +26,9 @@ var registry string
 
 //go:embed readmodel.sql
 var tables string
+
+//go:embed analytics.sql
+var analyticsTables string
 
 // Begins reports how to begin a transaction; a connection and a pool do.
 type Begins interface {
@@ -129,7 +132,7 @@ func create(ctx context.Context, tx pgx.Tx, m Model) error {
 		`drop schema if exists ` + m.Schema() + ` cascade`, // what somebody left of it
 		`create schema ` + m.Schema(),
 		`set local search_path to ` + m.Schema(),
-		tables,
+		tables + analyticsTables,
 	} {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return err

@@ -89,7 +89,7 @@ func upload(s *story, project string) task.ZipUploaded {
 
 func created(s *story) task.MainTaskCreated {
 	opens := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	return task.MainTaskCreated{TaskID: s.id.String(), Window: task.Window{OpensAt: opens, Deadline: opens.Add(10 * time.Minute), Quiet: task.Duration(time.Second)}}
+	return task.MainTaskCreated{TaskID: s.id.String(), Window: task.Window{OpensAt: opens, Deadline: opens.Add(10 * time.Minute), Quiet: task.Duration(time.Second)}, Known: []string{"SQL", "QUIET"}}
 }
 
 // anything tells a random history: orderly at first, then whatever may happen,
@@ -106,12 +106,12 @@ func anything(rnd *rand.Rand, blobs *memoryBlobs) *story {
 		name, attempt := types[rnd.IntN(len(types))], 1+rnd.IntN(3)
 		switch rnd.IntN(12) {
 		case 0, 1:
-			s.tell(task.SubTaskStarted{TaskID: id, Type: name, Attempt: attempt, Scanner: task.Scanner{Name: name}})
+			s.tell(task.SubTaskStarted{TaskID: id, Type: name, Attempt: attempt, Scanner: task.Scanner{Name: name, RulesDigest: "r", ConfigDigest: "c"}})
 		case 2:
 			s.tell(task.SubTaskDeclined{TaskID: id, Type: name, Code: "NO_MATCHING_FILES", Reason: "nothing\x00", ReasonZH: "没有"})
 		case 3, 4:
-			s.tell(task.SubTaskCompleted{TaskID: id, Type: name, Attempt: attempt, Result: task.Pass,
-				Summary: report.Counts{Warning: rnd.IntN(5)}, Report: blobs.some(rnd, id, name, attempt),
+			s.tell(task.SubTaskCompleted{TaskID: id, Type: name, Attempt: attempt, Result: []task.Result{task.Pass, task.PassWithWarnings}[rnd.IntN(2)],
+				Summary: report.Counts{Warning: rnd.IntN(5)}, DurationMS: rnd.Int64N(1 << rnd.IntN(20)), Report: blobs.some(rnd, id, name, attempt),
 				Coverage: task.Coverage{Eligible: 3, Seen: 2, Degraded: []task.Degraded{{Path: "a\x00", Reason: "odd"}}}})
 		case 5, 6:
 			s.tell(task.SubTaskFailed{TaskID: id, Type: name, Attempt: attempt, Kind: task.Check, Reason: "3 errors",
@@ -125,8 +125,8 @@ func anything(rnd *rand.Rand, blobs *memoryBlobs) *story {
 		case 11:
 			s.tell(task.SubTaskConsidered{TaskID: id, Type: name, Try: attempt, Scanner: task.Scanner{Name: name}})
 		case 8:
-			s.tell(task.WindowClosed{TaskID: id, Cause: task.Settled, ClosedAt: time.Date(2026, 1, 2, 3, 5, 0, 0, time.UTC)},
-				task.MainTaskConverged{TaskID: id, Revision: 1 + rnd.IntN(2), Verdict: task.Verdict{Status: task.Success, Observed: []string{"SQL"}, Because: report.Text{En: "so\x00", Zh: "因为"}}})
+			s.tell(task.WindowClosed{TaskID: id, Cause: []task.Cause{task.Settled, task.Deadline}[rnd.IntN(2)], ClosedAt: time.Date(2026, 1, 2, 3, 5, 0, 0, time.UTC)},
+				task.MainTaskConverged{TaskID: id, Revision: 1 + rnd.IntN(2), Verdict: task.Verdict{Status: []task.Status{task.Success, task.PartialSuccess, task.Failed}[rnd.IntN(3)], Observed: []string{"SQL"}, Because: report.Text{En: "so\x00", Zh: "因为"}}})
 		}
 	}
 	return s
@@ -225,6 +225,7 @@ func dump(t testing.TB, pool *pgxpool.Pool) string {
 	for _, table := range []struct{ name, order string }{
 		{"tasks", "task_id"}, {"sub_tasks", "task_id, type"}, {"declines", "task_id, type"},
 		{"findings", "task_id, type, ordinal"}, {"facts", "task_id, revision"}, {"scanners", "type"}, {"scanner_instances", "type, instance"}, {"dead_letters", "task_id, type, attempt"},
+		{"rollups", "quarter, project_key, measure, type, outcome, bin"}, {"outcomes", "task_id, type, attempt"}, {"flaky", "scan_key"},
 	} {
 		var text string
 		require.NoError(t, pool.QueryRow(context.Background(),

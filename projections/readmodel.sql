@@ -120,6 +120,7 @@ create table findings (
     cell       text not null,
     pointer    text not null,
     suppressed boolean not null,
+    identity   uuid not null,                -- report.Identity: the same in other versions of the package
     primary key (task_id, type, ordinal)
 );
 

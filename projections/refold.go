@@ -71,7 +71,9 @@ func (r *Registry) refold(ctx context.Context, tx pgx.Tx, id eventstore.ID, upTo
 	if err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { return (&writer{blobs: r.blobs}).writeRows(ctx, tx, b) })
+	return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+		return (&writer{blobs: r.blobs, again: true}).writeRows(ctx, tx, b)
+	})
 }
 
 // foldTask folds a task's stream up to a position.

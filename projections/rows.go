@@ -320,9 +320,9 @@ func (r *typeColumns) args() []any { return []any{r.id, r.name} }
 
 const insertFindings = `
 insert into findings (task_id, type, ordinal, attempt, rule, severity, message_en, message_zh,
-	path, line, col, end_line, end_col, cell, pointer, suppressed)
+	path, line, col, end_line, end_col, cell, pointer, suppressed, identity)
 select * from unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
-	$9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::boolean[])`
+	$9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::boolean[], $17::text[]::uuid[])`
 
 type findingColumns struct {
 	id                                   []pgtype.UUID
@@ -334,9 +334,10 @@ type findingColumns struct {
 	line, column, endLine, endColumn     []int64
 	cell, pointer                        []string
 	suppressed                           []bool
+	identity                             []string
 }
 
-func (r *findingColumns) add(id eventstore.ID, t task.SubTask, ordinal int, f report.Finding) {
+func (r *findingColumns) add(id eventstore.ID, t task.SubTask, ordinal int, f report.Finding, identity report.Identity) {
 	r.id = append(r.id, pgUUID(id))
 	r.name = append(r.name, clean(t.Type))
 	r.ordinal = append(r.ordinal, int32(ordinal))
@@ -353,6 +354,7 @@ func (r *findingColumns) add(id eventstore.ID, t task.SubTask, ordinal int, f re
 	r.cell = append(r.cell, clean(f.Cell))
 	r.pointer = append(r.pointer, clean(f.Pointer))
 	r.suppressed = append(r.suppressed, f.Suppressed)
+	r.identity = append(r.identity, string(identity))
 }
 
 // cut drops all rows from n on.
@@ -360,13 +362,13 @@ func (r *findingColumns) cut(n int) {
 	r.id, r.name, r.ordinal, r.attempt = r.id[:n], r.name[:n], r.ordinal[:n], r.attempt[:n]
 	r.rule, r.severity, r.messageEN, r.messageZH = r.rule[:n], r.severity[:n], r.messageEN[:n], r.messageZH[:n]
 	r.path, r.line, r.column, r.endLine, r.endColumn = r.path[:n], r.line[:n], r.column[:n], r.endLine[:n], r.endColumn[:n]
-	r.cell, r.pointer, r.suppressed = r.cell[:n], r.pointer[:n], r.suppressed[:n]
+	r.cell, r.pointer, r.suppressed, r.identity = r.cell[:n], r.pointer[:n], r.suppressed[:n], r.identity[:n]
 }
 
 func (r *findingColumns) args() []any {
 	return []any{
 		r.id, r.name, r.ordinal, r.attempt, r.rule, r.severity, r.messageEN, r.messageZH,
-		r.path, r.line, r.column, r.endLine, r.endColumn, r.cell, r.pointer, r.suppressed,
+		r.path, r.line, r.column, r.endLine, r.endColumn, r.cell, r.pointer, r.suppressed, r.identity,
 	}
 }
 

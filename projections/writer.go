@@ -34,6 +34,9 @@ type writer struct {
 	// known holds states as they stand in the database, to spare a query for
 	// tasks that are just being worked on.
 	known map[eventstore.ID]task.State
+
+	// again: the rollups count these facts already.
+	again bool
 }
 
 // apply folds events into the read model and moves the checkpoint to upTo, all
@@ -230,6 +233,12 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 		}
 	}
 	if err := findings.flush(ctx); err != nil {
+		return err
+	}
+	if !w.again {
+		b.queueRollups(&statements)
+	}
+	if err := b.queueOutcomes(ctx, &statements, w.blobs, findings.read); err != nil {
 		return err
 	}
 	if len(b.facts) > 0 {

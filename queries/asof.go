@@ -296,10 +296,12 @@ func (q *Queries) FindingsAsOf(ctx context.Context, t *Task, query FindingsQuery
 		}
 		ordinal := int32(0)
 		var found []Finding
+		var identities report.Identities
 		state, err := q.readReport(ctx, s, func(f report.Finding) error {
 			passed := s.Type == afterType && int64(ordinal) <= after
+			identity := identities.Of(f)
 			if f = cleanFinding(f); !passed && (query.Severity == "" || f.Severity == query.Severity) && len(out.Findings)+len(found) <= first {
-				found = append(found, Finding{Type: s.Type, Ordinal: ordinal, Finding: f})
+				found = append(found, Finding{Type: s.Type, Ordinal: ordinal, Finding: f, Identity: identity})
 			}
 			ordinal++
 			return ctx.Err()

@@ -15,6 +15,7 @@ type Finding struct {
 	Type    string // of the sub-task
 	Ordinal int32
 	report.Finding
+	Identity report.Identity
 }
 
 // Cursor is where a page ends or goes on.
@@ -73,7 +74,7 @@ func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQu
 			return err
 		}
 		rows, err := tx.Query(ctx, `select t.task_id, f.* from unnest($1::uuid[]) as t (task_id) cross join lateral (
-			select f.type, f.ordinal, f.rule, f.severity, f.message_en, f.message_zh, f.path, f.line, f.col, f.end_line, f.end_col, f.cell, f.pointer, f.suppressed
+			select `+findingColumns+`
 			from live.findings f where f.task_id = t.task_id`+conditions.String()+`
 			order by f.type, f.ordinal limit $2) f order by t.task_id, f.type, f.ordinal`, args...)
 		if err != nil {
@@ -81,8 +82,7 @@ func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQu
 		}
 		var id [16]byte
 		var f Finding
-		_, err = pgx.ForEachRow(rows, []any{&id, &f.Type, &f.Ordinal, &f.Rule, &f.Severity, &f.Message.En, &f.Message.Zh,
-			&f.Path, &f.Line, &f.Column, &f.EndLine, &f.EndColumn, &f.Cell, &f.Pointer, &f.Suppressed}, func() error {
+		_, err = pgx.ForEachRow(rows, append([]any{&id}, f.columns()...), func() error {
 			p := out[id]
 			if len(p.Findings) == first {
 				p.More = true
@@ -98,4 +98,13 @@ func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQu
 		return nil, read, err
 	}
 	return out, read, nil
+}
+
+const findingColumns = `f.type, f.ordinal, f.rule, f.severity, f.message_en, f.message_zh, f.path, f.line, f.col, f.end_line, f.end_col,
+	f.cell, f.pointer, f.suppressed, replace(f.identity::text, '-', '') as identity`
+
+// columns are where findingColumns go.
+func (f *Finding) columns() []any {
+	return []any{&f.Type, &f.Ordinal, &f.Rule, &f.Severity, &f.Message.En, &f.Message.Zh, &f.Path, &f.Line, &f.Column, &f.EndLine, &f.EndColumn,
+		&f.Cell, &f.Pointer, &f.Suppressed, &f.Identity}
 }

@@ -29,6 +29,11 @@ type State struct {
 	CreatedAt   time.Time `json:"createdAt,omitzero"`
 	ConvergedAt time.Time `json:"convergedAt,omitzero"`
 	CancelledAt time.Time `json:"cancelledAt,omitzero"`
+	// DecidedAt is when the first verdict was recorded; no revision changes it.
+	DecidedAt time.Time `json:"decidedAt,omitzero"`
+	// Silent are the types that had a scanner when the window opened and were not
+	// heard from before it closed, sorted; nobody is silent in an open window.
+	Silent []string `json:"silent,omitempty"`
 	// LastEventAt is when the newest fact was recorded.
 	LastEventAt time.Time `json:"lastEventAt,omitzero"`
 	// Facts counts the facts folded so far: the next one has this revision.
@@ -184,10 +189,12 @@ func Evolve(s State, r Recorded) State {
 	case WindowClosed:
 		if s.Closed == nil {
 			s.Closed = &f
+			s.Silent = s.unheard()
 		}
 	case MainTaskConverged:
 		if s.Verdict == nil || f.Revision > s.Verdict.Revision {
 			s.Verdict, s.VerdictID, s.ConvergedAt = &f, r.ID, r.At
+			s.DecidedAt = firstOf(s.DecidedAt, r.At)
 		}
 	case MainTaskCancelled:
 		if s.Cancelled == nil {
@@ -208,6 +215,23 @@ func Evolve(s State, r Recorded) State {
 		s.Unreadable++
 	}
 	return s
+}
+
+// unheard are the types known when the window opened that have said nothing yet.
+func (s State) unheard() []string {
+	var out []string
+	if s.Created == nil {
+		return nil
+	}
+	for _, name := range s.Created.Known {
+		_, takesPart := s.SubTasks[name]
+		_, declined := s.Declined[name]
+		if !takesPart && !declined {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Fold evolves the zero state through all facts.

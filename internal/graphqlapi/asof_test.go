@@ -100,6 +100,7 @@ func TestATaskAsOfAnyMomentNeedsNoReadModel(t *testing.T) {
 	require.Empty(t, a.Errors)
 	require.Contains(t, fmt.Sprint(a.Data["task"]), "MISSING")
 	refused("rescans.not_in_stream", asked+`rescans } }`, map[string]any{"at": newest})
+	refused("flaky.not_in_stream", asked+`flaky { type } } }`, map[string]any{"at": newest})
 	refused("task.as_of", asked+`id } }`, map[string]any{"at": map[string]any{}})
 	refused("task.as_of", asked+`id } }`, map[string]any{"at": map[string]any{"revision": 1, "position": "1"}})
 	refused("position.invalid", asked+`id } }`, map[string]any{"at": map[string]any{"position": "x"}})

@@ -3,6 +3,8 @@ package graphqlapi
 import (
 	"strings"
 
+	"github.com/graph-gophers/graphql-go"
+
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/queries"
 )
@@ -52,6 +54,7 @@ func (r *findingResolver) EndColumn() *int32      { return known(r.f.EndColumn) 
 func (r *findingResolver) Cell() *string          { return given(r.f.Cell) }
 func (r *findingResolver) Pointer() *string       { return given(r.f.Pointer) }
 func (r *findingResolver) Suppressed() bool       { return r.f.Suppressed }
+func (r *findingResolver) Identity() graphql.ID   { return graphql.ID(r.f.Identity) }
 
 // severity is the schema's name of a stored severity. One that this version does
 // not know fails no check, so it is a note.

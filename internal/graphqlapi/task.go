@@ -60,6 +60,7 @@ type taskPage struct {
 
 	mu       sync.Mutex
 	findings map[queries.FindingsQuery]*findingsRead
+	flaky    flakyRead
 }
 
 type findingsRead struct {
