@@ -36,7 +36,7 @@ language. Lint works offline; everything else asks a server.
   factgate rules activate mine --project dw   … those of one project only`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(rulesLintCommand(), rulesPublishCommand(), rulesActivateCommand(), rulesListCommand(), rulesShowCommand(), rulesDiffCommand(), rulesDryRunCommand())
+	cmd.AddCommand(rulesLintCommand(), rulesPublishCommand(), rulesActivateCommand(), rulesListCommand(), rulesShowCommand(), rulesDiffCommand(), rulesDryRunCommand(), rulesShadowCommand())
 	return cmd
 }
 
