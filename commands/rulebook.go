@@ -166,6 +166,10 @@ type Terms struct {
 	// with the default's lengths: it ends FAILED, and says so, where no window
 	// would leave the task without an answer.
 	Problem error
+	// Shadow is tried on the task and never enforced; nil when there is none, or
+	// none that can be used: ShadowProblem says why, and harms no task.
+	Shadow        *task.RuleSetRef
+	ShadowProblem error
 }
 
 // Active returns the terms of a project: each setting is the project's own, else
@@ -211,7 +215,64 @@ func (b *RuleBook) Active(ctx context.Context, of string) (Terms, error) {
 			*setting.term = setting.chosen.D()
 		}
 	}
+	if chosen.Shadow.Name == "" {
+		return terms, nil
+	}
+	ref, err := b.shadow(ctx, chosen.Shadow, of)
+	switch {
+	case err == nil:
+		terms.Shadow = &ref
+	case ctx.Err() != nil || domain.KindOf(err) == domain.Unavailable:
+		return Terms{}, err // the log is away, and no window opens without it either
+	default:
+		terms.ShadowProblem = err
+	}
 	return terms, nil
+}
+
+// shadow finds the version that a setting means for a project now, and that it can
+// be used.
+func (b *RuleBook) shadow(ctx context.Context, chosen project.Shadow, of string) (task.RuleSetRef, error) {
+	if err := ruleset.CheckName(chosen.Name); err != nil {
+		return task.RuleSetRef{}, err
+	}
+	s, err := b.set(ctx, chosen.Name)
+	if err != nil {
+		return task.RuleSetRef{}, err
+	}
+	v, err := findShadow(s, chosen, of)
+	if err != nil {
+		return task.RuleSetRef{}, err
+	}
+	ref := s.Ref(v)
+	_, err = b.Get(ctx, ref)
+	return ref, err
+}
+
+func findShadow(s ruleset.State, chosen project.Shadow, of string) (ruleset.Version, error) {
+	if chosen.Version != 0 {
+		return s.Find(chosen.Version)
+	}
+	if _, err := s.Find(0); err != nil {
+		return ruleset.Version{}, err
+	}
+	active := s.ActiveFor(of)
+	if active == 0 {
+		return ruleset.Version{}, &domain.Error{Kind: domain.Refused, Rule: "ruleset.inactive",
+			Msg:   fmt.Sprintf("no version of rule set %s is in service; name one, such as %s@1", s.Name, s.Name),
+			MsgZH: fmt.Sprintf("规则集 %s 没有已启用的版本；请指明版本，如 %s@1", s.Name, s.Name)}
+	}
+	return s.Find(active)
+}
+
+// Project returns what a project has settled for itself.
+func (b *RuleBook) Project(ctx context.Context, name string) (project.State, error) {
+	if err := project.CheckName(name); err != nil {
+		return project.State{}, err
+	}
+	s, err := b.project(ctx, name)
+	s.Project = name
+	return s, err
 }
 
 // set brings what is remembered of a name up to date.

@@ -88,7 +88,7 @@ type ProjectDone struct {
 
 // ConfigureProject changes a project's settings (of project.All: of all that say
 // nothing of their own) for windows opened from now on. It refuses a rule set that
-// is not in service for the project.
+// is not in service for the project, and a shadow that does not exist.
 func (c *Commands) ConfigureProject(ctx context.Context, name string, configure project.Configure) (ProjectDone, error) {
 	if set := configure.RuleSet; set != nil && *set != "" {
 		if err := ruleset.CheckName(*set); err != nil {
@@ -105,6 +105,18 @@ func (c *Commands) ConfigureProject(ctx context.Context, name string, configure 
 			return ProjectDone{}, &domain.Error{Kind: domain.Refused, Rule: "ruleset.inactive",
 				Msg:   "no version of rule set " + *set + " is in service; activate one",
 				MsgZH: "规则集 " + *set + " 没有已启用的版本，请先启用"}
+		}
+	}
+	if shadow := configure.Shadow; shadow != nil && *shadow != (project.Shadow{}) {
+		if err := ruleset.CheckName(shadow.Name); err != nil {
+			return ProjectDone{}, err
+		}
+		s, err := loadRuleSet(ctx, c.log, shadow.Name)
+		if err != nil {
+			return ProjectDone{}, err
+		}
+		if _, err := findShadow(s, *shadow, name); err != nil {
+			return ProjectDone{}, err
 		}
 	}
 	s, done, err := c.executeProject(ctx, name, configure.By, configure)

@@ -130,6 +130,10 @@ func (c *Coordinator) openWindow(ctx context.Context, upload eventstore.Recorded
 		c.logger.Error("the rule set in service cannot be used; the task will end FAILED",
 			"task", upload.Stream.Key, "project", zip.Project, "ruleSet", terms.RuleSet.Name, "version", terms.RuleSet.Version, "error", terms.Problem)
 	}
+	if terms.ShadowProblem != nil {
+		c.logger.Warn("the shadow rule set cannot be used; the task goes without one",
+			"task", upload.Stream.Key, "project", zip.Project, "error", terms.ShadowProblem)
+	}
 	known, err := c.roster.Known(ctx)
 	switch {
 	case domain.KindOf(err) == domain.Internal && ctx.Err() == nil:
@@ -145,7 +149,7 @@ func (c *Coordinator) openWindow(ctx context.Context, upload eventstore.Recorded
 	}
 	_, err = c.commands.OpenWindow(ctx, upload.Stream.Key,
 		commands.Origin{Actor: "coordinator", Causation: upload.ID.String()},
-		task.Open{Now: time.Now().UTC(), Window: terms.Window, Quiet: terms.Quiet, Minimum: terms.Minimum, RuleSet: terms.RuleSet, Known: known})
+		task.Open{Now: time.Now().UTC(), Window: terms.Window, Quiet: terms.Quiet, Minimum: terms.Minimum, RuleSet: terms.RuleSet, Shadow: terms.Shadow, Known: known})
 	return err
 }
 

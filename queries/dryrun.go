@@ -223,35 +223,30 @@ func (q *Queries) try(ctx context.Context, query DryRunQuery, id TaskID) (t trie
 func tryOn(rs *rules.RuleSet, facts []task.Recorded, id TaskID, now time.Time) (t tried) {
 	t.Task = id
 	for _, r := range facts {
-		switch f := r.Fact.(type) {
-		case task.ZipUploaded:
-			if t.Upload == nil {
-				t.Upload = &f
-			}
-		case task.MainTaskConverged:
-			if !t.decided {
-				t.decided, t.Old = true, f.Verdict
-			}
+		if f, is := r.Fact.(task.ZipUploaded); is {
+			t.Upload = &f
+			break
 		}
 	}
-	if !t.decided {
+	trial := rules.Try(rs, facts, now)
+	if trial.Recorded == nil {
 		return t
 	}
-	reason, undecidable := rules.Undecidable(rs, facts)
-	if !undecidable {
-		switch o := rules.Replay(rs, facts, now).(type) {
-		case rules.Closed:
-			t.New = o.Verdict
-			return t
-		case rules.Open:
-			reason = report.Text{
-				En: fmt.Sprintf("under these rules its window would still be open, until %s", o.DueAt.Format(time.RFC3339)),
-				Zh: fmt.Sprintf("按此规则其窗口期仍未结束，将于 %s 结束", o.DueAt.Format(time.RFC3339)),
-			}
-		case rules.NoWindow:
-			reason = report.Text{En: "its facts have no window", Zh: "其事实中没有窗口期"}
+	t.decided, t.Old = true, *trial.Recorded
+	switch {
+	case trial.Verdict != nil:
+		t.New = *trial.Verdict
+		return t
+	case trial.Undecidable != (report.Text{}):
+		t.New.Because = trial.Undecidable
+	case !trial.DueAt.IsZero():
+		t.New.Because = report.Text{
+			En: fmt.Sprintf("under these rules its window would still be open, until %s", trial.DueAt.Format(time.RFC3339)),
+			Zh: fmt.Sprintf("按此规则其窗口期仍未结束，将于 %s 结束", trial.DueAt.Format(time.RFC3339)),
 		}
+	default:
+		t.New.Because = report.Text{En: "its facts have no window", Zh: "其事实中没有窗口期"}
 	}
-	t.undecidable, t.New.Because = true, reason
+	t.undecidable = true
 	return t
 }

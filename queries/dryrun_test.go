@@ -23,7 +23,7 @@ func (w *world) judged(random *rand.Rand, project string, converge bool) (querie
 	id := newTask()
 	elsewhere := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	window := task.Window{OpensAt: elsewhere, Deadline: elsewhere.Add(time.Minute), Quiet: task.Duration(10 * time.Second)}
-	last := w.tell(id, uploaded(id, project), task.MainTaskCreated{TaskID: id.String(), Window: window, RuleSet: rules.Default().Ref()})
+	last := w.tell(id, uploaded(id, project), task.MainTaskCreated{TaskID: id.String(), Window: window, RuleSet: rules.Default().Ref(), Shadow: w.shadow})
 	for _, name := range []string{"SQL", "EXCEL", "API"} {
 		switch random.IntN(6) {
 		case 0:

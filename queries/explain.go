@@ -22,6 +22,8 @@ type Explained struct {
 	Recorded *task.MainTaskConverged
 	// EvidenceFacts are the facts that Evidence names.
 	EvidenceFacts []Fact
+	// Shadow is how the task stood under the rule set in its shadow; nil for none.
+	Shadow *Shadowed
 }
 
 // Explain says why a task has its verdict, or what it would be; as of any moment,
@@ -43,6 +45,9 @@ func (q *Queries) Explain(ctx context.Context, id TaskID, at AsOf, now time.Time
 	out.Newest, out.Recorded = int64(len(facts))-1, s.Verdict
 	if s.Created == nil {
 		return out, nil
+	}
+	if out.Shadow, err = q.shadow(ctx, facts, out.At); err != nil {
+		return out, err
 	}
 	text, err := q.ruleSetText(ctx, s.Created.RuleSet)
 	if err != nil {

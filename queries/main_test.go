@@ -30,6 +30,7 @@ func TestMain(m *testing.M) { testbench.Main(m, &postgres) }
 
 // world is a log, a read model that follows it, and the queries.
 type world struct {
+	shadow  *task.RuleSetRef // of the tasks that judged makes
 	t       testing.TB
 	log     *esdb.Log
 	pool    *pgxpool.Pool

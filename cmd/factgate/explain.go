@@ -102,6 +102,17 @@ type explanationView struct {
 		Text   textView
 	}
 	FlipsCut bool
+	Shadow   *shadowView
+}
+
+// shadowView is what a rule set that decides nothing says of a task.
+type shadowView struct {
+	RuleSet     refView
+	Status      *string
+	Because     *textView
+	Differs     *bool
+	Undecidable *textView
+	DueAt       *time.Time
 }
 
 const explainQuery = `query Explain($id: ID!, $revision: Int, $time: Time) {
@@ -113,6 +124,7 @@ const explainQuery = `query Explain($id: ID!, $revision: Int, $time: Time) {
     types { type outcome advisory coveredNothing }
     evidence { revision id type position recordedAt late data }
     flips { changes { type from to } status rule text { en zh } } flipsCut
+    shadow { ruleSet { name version digest } status rule { id when } because { en zh } differs undecidable { en zh } dueAt }
   }
 }`
 
@@ -123,6 +135,21 @@ func (c *client) explain(ctx context.Context, variables map[string]any) (json.Ra
 		return nil, e, err
 	}
 	return got.Explain, e, json.Unmarshal(got.Explain, &e)
+}
+
+func (p *printer) shadow(s shadowView) {
+	name := fmt.Sprintf("%s %d", s.RuleSet.Name, s.RuleSet.Version)
+	switch {
+	case s.Undecidable != nil:
+		p.say("  in its shadow, %s cannot tell: %s", "  影子规则集 %s 无法判定：%s", name, s.Undecidable.in(p.zh))
+	case s.DueAt != nil:
+		p.say("  in its shadow, %s would decide at %s if nothing more happens", "  影子规则集 %s 若无新事实将于 %s 得出结论", name, s.DueAt.Format(time.RFC3339))
+	case s.Status == nil || s.Because == nil:
+	case s.Differs != nil && *s.Differs:
+		p.say("  IN ITS SHADOW, %s SAYS OTHERWISE: %s: %s (nothing is decided by it)", "  影子规则集 %s 的结论不同：%s：%s（仅供参考，不生效）", name, *s.Status, s.Because.in(p.zh))
+	default:
+		p.say("  in its shadow, %s says %s: %s", "  影子规则集 %s：%s：%s", name, *s.Status, s.Because.in(p.zh))
+	}
 }
 
 func (p *printer) explanation(id string, e explanationView, past bool) {
@@ -150,6 +177,9 @@ func (p *printer) explanation(id string, e explanationView, past bool) {
 		p.say("THE RECORDED VERDICT IS %s: make a dossier and see what differs", "记录在案的结论为 %s，与此不一致：请生成档案核对", e.Recorded.Status)
 	}
 	p.say("  window: %s", "  窗口期：%s", e.Window.Text.in(p.zh))
+	if e.Shadow != nil {
+		p.shadow(*e.Shadow)
+	}
 	if e.RevisionDue != nil {
 		p.say("  late facts wait for a revision, due at %s", "  有迟到事实待修订，将于 %s 修订", e.RevisionDue.Format(time.RFC3339))
 	}

@@ -88,8 +88,7 @@ can be traced.
 	cmd.PersistentFlags().String("lang", "", "language of texts: zh or en (default: FACTGATE_LANG, else the locale)")
 	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), explainCommand(), dossierCommand(), rulesCommand(), nodeCommand())
 	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), deadLettersCommand(), scannersCommand(), readModelCommand(), trendsCommand())
-	cmd.AddCommand(rulesCommand())
-	cmd.AddCommand(showCommand())
+	cmd.AddCommand(showCommand(), projectCommand())
 	return cmd
 }
 

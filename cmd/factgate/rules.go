@@ -36,7 +36,7 @@ language. Lint works offline; everything else asks a server.
   factgate rules activate mine --project dw   … those of one project only`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(rulesLintCommand(), rulesPublishCommand(), rulesActivateCommand(), rulesListCommand(), rulesShowCommand(), rulesDiffCommand(), rulesDryRunCommand())
+	cmd.AddCommand(rulesLintCommand(), rulesPublishCommand(), rulesActivateCommand(), rulesListCommand(), rulesShowCommand(), rulesDiffCommand(), rulesDryRunCommand(), rulesShadowCommand())
 	return cmd
 }
 
@@ -74,7 +74,7 @@ func (c *client) ruleSet(ctx context.Context, name string, version *int) (v rule
 	})
 }
 
-// lintView is what lint says of one file.
+// lintView is what lint says of a file that is right, or of one thing that is wrong.
 type lintView struct {
 	File   string `json:"file"`
 	OK     bool   `json:"ok"`
@@ -90,26 +90,38 @@ type lintView struct {
 }
 
 // lint judges a text as publishing would.
-func lint(file string, text []byte) lintView {
+func lint(file string, text []byte) []lintView {
 	v := lintView{File: file}
 	rs, err := rules.Parse(text, 1)
 	if err == nil {
 		if err = ruleset.CheckName(rs.Ref().Name); err == nil {
 			v.OK, v.Name, v.Digest = true, rs.Ref().Name, rs.Ref().Digest
-			return v
+			return []lintView{v}
 		}
 	}
+	v.Code = domain.RuleOf(err)
+	var all []lintView
+	for _, e := range rules.SourceErrors(err) {
+		v.Line, v.Column, v.Rule, v.Message, v.MessageZH = e.Line, e.Column, e.RuleID, e.Reason.En, e.Reason.Zh
+		all = append(all, v)
+	}
+	if all != nil {
+		return all
+	}
 	v.Line, v.Column, v.Message, v.MessageZH = 1, 1, err.Error(), err.Error()
-	var source *rules.SourceError
 	var known *domain.Error
-	switch {
-	case errors.As(err, &source):
-		v.Line, v.Column, v.Rule, v.Message, v.MessageZH = source.Line, source.Column, source.RuleID, source.Reason.En, source.Reason.Zh
-	case errors.As(err, &known):
+	if errors.As(err, &known) {
 		v.Message, v.MessageZH = known.Msg, known.MsgZH
 	}
-	v.Code = domain.RuleOf(err)
-	return v
+	return []lintView{v}
+}
+
+// text is a finding as a compiler would write it.
+func (v lintView) text(zh bool) string {
+	if zh {
+		return fmt.Sprintf("%s:%d:%d: %s", v.File, v.Line, v.Column, v.MessageZH)
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", v.File, v.Line, v.Column, v.Message)
 }
 
 func rulesLintCommand() *cobra.Command {
@@ -117,8 +129,8 @@ func rulesLintCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lint FILE...",
 		Short: "Check rule set files, offline",
-		Long: `Lint says whether a server of this version would take each file, and where it is
-wrong if not, as FILE:LINE:COLUMN: reason. The exit code is 1 if any file is wrong.
+		Long: `Lint says whether a server of this version would take each file, and all places where
+it is wrong if not, as FILE:LINE:COLUMN: reason. The exit code is 1 if any file is wrong.
 The file - is standard input.`,
 		Args: atLeastOne("factgate rules lint FILE..."),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -132,9 +144,9 @@ The file - is standard input.`,
 				if err != nil {
 					return err
 				}
-				v := lint(file, text)
-				wrong = wrong || !v.OK
-				said = append(said, v)
+				found := lint(file, text)
+				wrong = wrong || !found[0].OK
+				said = append(said, found...)
 			}
 			if asJSON {
 				err = printJSON(said)
@@ -145,10 +157,8 @@ The file - is standard input.`,
 						fmt.Printf("%s：正确（规则集 %s）\n", v.File, v.Name)
 					case v.OK:
 						fmt.Printf("%s: ok (rule set %s)\n", v.File, v.Name)
-					case zh:
-						fmt.Printf("%s:%d:%d: %s\n", v.File, v.Line, v.Column, v.MessageZH)
 					default:
-						fmt.Printf("%s:%d:%d: %s\n", v.File, v.Line, v.Column, v.Message)
+						fmt.Println(v.text(zh))
 					}
 				}
 			}
@@ -158,7 +168,7 @@ The file - is standard input.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array, one object a file")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array, one object for a file that is right or a thing that is wrong")
 	return cmd
 }
 
@@ -209,12 +219,12 @@ is 1 then.`,
 			if err != nil {
 				return err
 			}
-			if v := lint(args[0], text); !v.OK { // says it with the file's name, and a server would say the same
-				reason := v.Message
-				if o.zh {
-					reason = v.MessageZH
+			if found := lint(args[0], text); !found[0].OK { // says it with the file's name, and a server would say the same
+				var lines []string
+				for _, v := range found {
+					lines = append(lines, fmt.Sprintf("%s (%s)", v.text(o.zh), v.Code))
 				}
-				return &exit{1, fmt.Sprintf("%s:%d:%d: %s (%s)", v.File, v.Line, v.Column, reason, v.Code)}
+				return &exit{1, strings.Join(lines, "\n")}
 			}
 			did, err := patiently(ctx, uploadPatience, func() (ruleSetChange, error) {
 				var got struct{ PublishRuleSet ruleSetChange }

@@ -23,9 +23,10 @@ func rulesDryRunCommand() *cobra.Command {
 		Long: `Dry-run judges every task of the past anew under RULES.yaml, newest first: how many
 statuses change, which tasks flip and why, and which the new rules cannot decide
 from what was recorded. Nothing is written, and the server keeps no state: when a
-run breaks off, its last line says with which --after it goes on.
+run breaks off, it says what it has counted, and with which --after the rest is.
 
-With --json each flip, each undecidable task and the sum is one line of JSON.`,
+With --json each flip, each undecidable task and the sum is one line of JSON; the
+sum of a run that broke off has a next.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("give one rule set: factgate rules dry-run RULES.yaml")
@@ -160,10 +161,16 @@ func (d dryRun) run(ctx context.Context) (err error) {
 		})
 		progress.clear()
 		if err != nil {
-			if after, ok := variables["after"]; ok {
-				return fmt.Errorf("%w; go on with: --after %s", err, after)
+			after, began := variables["after"]
+			if !began {
+				return err
 			}
-			return err
+			if sum.Tried > 0 { // what the rest is to be added to
+				if err := show.dryRunSum(sum, after, d.json); err != nil {
+					return err
+				}
+			}
+			return fmt.Errorf("%w; go on with: --after %s", err, after)
 		}
 		sum.add(page)
 		for _, raw := range page.Flips {
@@ -189,11 +196,21 @@ func (d dryRun) run(ctx context.Context) (err error) {
 		variables["after"], variables["count"] = *page.Next, false
 	}
 	progress.clear()
-	if d.json {
-		return json.NewEncoder(out).Encode(map[string]any{"sum": sum})
+	return show.dryRunSum(sum, nil, d.json)
+}
+
+// dryRunSum says what the pages of this run add up to; next is where a run that
+// broke off goes on.
+func (p *printer) dryRunSum(s dryRunSum, next any, asJSON bool) error {
+	if !asJSON {
+		p.sum(s)
+		return nil
 	}
-	show.sum(sum)
-	return nil
+	line := map[string]any{"sum": s}
+	if next != nil {
+		line["next"] = next
+	}
+	return json.NewEncoder(p.w).Encode(line)
 }
 
 type dryRunSum struct {

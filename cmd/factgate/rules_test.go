@@ -42,6 +42,12 @@ func TestLintSaysWhereARuleSetIsWrong(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(got.out), &said))
 	require.True(t, said[0].OK)
 	require.Equal(t, []any{false, 6, "always", "ruleset.invalid"}, []any{said[1].OK, said[1].Line, said[1].Rule, said[1].Code})
+	twice := written(t, "twice.yaml", strings.Replace(broken, "window: ", "window: -", 1))
+	got = run(t, "rules", "lint", twice)
+	require.Regexp(t, "^"+twice+":2:[^\\n]+\\n"+twice+":6:[^\\n]+nobody_knows[^\\n]*\\n$", got.out, "all that is wrong, at once")
+	got = run(t, "rules", "publish", twice)
+	require.Contains(t, got.errors, twice+":2:")
+	require.Contains(t, got.errors, twice+":6:")
 	require.Equal(t, exitError, run(t, "rules", "lint", "/nowhere.yaml").code)
 	require.Equal(t, exitError, run(t, "rules", "lint").code)
 }

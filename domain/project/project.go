@@ -1,5 +1,6 @@
 // Package project is what a project has settled for the tasks that it opens from
-// now on: by which rule set they are judged, and how long their windows are. It
+// now on: by which rule set they are judged, which one is tried on them in its
+// shadow, and how long their windows are. It
 // is kept as facts in stream project-{project}; what holds for every project that
 // says nothing of its own stands in project-*.
 //
@@ -70,6 +71,9 @@ func (f ProjectConfigured) Key() string {
 			key += d.String()
 		}
 	}
+	if f.Shadow != (Shadow{}) {
+		key += "/" + f.Shadow.String()
+	}
 	return key
 }
 
@@ -82,12 +86,16 @@ type Settings struct {
 	Window  *task.Duration `json:"window,omitempty"`
 	Quiet   *task.Duration `json:"quiet,omitempty"`
 	Minimum *task.Duration `json:"minimum,omitempty"` // no window closes before
+	Shadow  Shadow         `json:"shadow,omitzero"`   // tried on each task, shown, never enforced
 }
 
 // Over returns the settings with those of others where none are given.
 func (s Settings) Over(others Settings) Settings {
 	if s.RuleSet == "" {
 		s.RuleSet = others.RuleSet
+	}
+	if s.Shadow.Name == "" {
+		s.Shadow = others.Shadow
 	}
 	s.Window, s.Quiet, s.Minimum = first(s.Window, others.Window), first(s.Quiet, others.Quiet), first(s.Minimum, others.Minimum)
 	return s
@@ -134,10 +142,11 @@ func Fold(project string, facts []Recorded) State {
 	return s
 }
 
-// Configure changes settings. What is nil stays as it is; an empty RuleSet is
-// taken away.
+// Configure changes settings. What is nil stays as it is; an empty RuleSet or
+// Shadow is taken away.
 type Configure struct {
 	RuleSet                *string
+	Shadow                 *Shadow
 	Window, Quiet, Minimum *Change
 	By                     string
 }
@@ -161,6 +170,12 @@ func Decide(s State, c Configure) ([]Fact, error) {
 			}
 		}
 		next.RuleSet = *c.RuleSet
+	}
+	if c.Shadow != nil {
+		if err := c.Shadow.check(); err != nil {
+			return nil, err
+		}
+		next.Shadow = *c.Shadow
 	}
 	for _, one := range []struct {
 		name   string
@@ -193,7 +208,7 @@ func Decide(s State, c Configure) ([]Fact, error) {
 
 func (s Settings) equal(o Settings) bool {
 	same := func(a, b *task.Duration) bool { return a == b || a != nil && b != nil && *a == *b }
-	return s.RuleSet == o.RuleSet && same(s.Window, o.Window) && same(s.Quiet, o.Quiet) && same(s.Minimum, o.Minimum)
+	return s.RuleSet == o.RuleSet && s.Shadow == o.Shadow && same(s.Window, o.Window) && same(s.Quiet, o.Quiet) && same(s.Minimum, o.Minimum)
 }
 
 // CheckName refuses what may not name a project.

@@ -43,8 +43,13 @@ func TestConfigure(t *testing.T) {
 			[]project.Fact{configured(project.Settings{RuleSet: "strict", Window: duration(time.Hour), Quiet: duration(0)})}},
 		"one is taken away": {[]project.Fact{configured(project.Settings{RuleSet: "strict", Window: duration(time.Hour)})},
 			project.Configure{RuleSet: ptr(""), Window: &project.Change{Clear: true}, By: "li"}, []project.Fact{configured(project.Settings{})}},
-		"already so":      {[]project.Fact{configured(project.Settings{Window: duration(time.Hour)})}, project.Configure{Window: to(time.Hour)}, nil},
-		"nothing is said": {nil, project.Configure{}, nil},
+		"a shadow": {[]project.Fact{configured(project.Settings{RuleSet: "strict"})}, project.Configure{Shadow: &project.Shadow{Name: "next", Version: 2}, By: "li"},
+			[]project.Fact{configured(project.Settings{RuleSet: "strict", Shadow: project.Shadow{Name: "next", Version: 2}})}},
+		"the shadow is taken away": {[]project.Fact{configured(project.Settings{RuleSet: "strict", Shadow: project.Shadow{Name: "next"}})},
+			project.Configure{Shadow: &project.Shadow{}, By: "li"}, []project.Fact{configured(project.Settings{RuleSet: "strict"})}},
+		"the shadow already": {[]project.Fact{configured(project.Settings{Shadow: project.Shadow{Name: "next"}})}, project.Configure{Shadow: &project.Shadow{Name: "next"}}, nil},
+		"already so":         {[]project.Fact{configured(project.Settings{Window: duration(time.Hour)})}, project.Configure{Window: to(time.Hour)}, nil},
+		"nothing is said":    {nil, project.Configure{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := project.Decide(fold(c.given...), c.when)
@@ -56,7 +61,7 @@ func TestConfigure(t *testing.T) {
 		})
 	}
 	for rule, c := range map[string]project.Configure{
-		"project.window": {Window: to(0)}, "project.quiet": {Quiet: to(-1)}, "project.minimum": {Minimum: to(project.MaxWindow + 1)}, "ruleset.name": {RuleSet: ptr("No")},
+		"project.window": {Window: to(0)}, "project.quiet": {Quiet: to(-1)}, "project.minimum": {Minimum: to(project.MaxWindow + 1)}, "ruleset.name": {RuleSet: ptr("No")}, "project.shadow": {Shadow: &project.Shadow{Name: "next", Version: -1}},
 	} {
 		_, err := project.Decide(fold(), c)
 		require.Equal(t, rule, domain.RuleOf(err))
@@ -95,6 +100,18 @@ func TestStoredFactsStayReadable(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, append(data, '\n'), 0o644))
 	}
 	golden, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, want, project.Read(name, golden))
+	require.JSONEq(t, string(golden), string(data))
+
+	want.Shadow = project.Shadow{Name: "next", Version: 2}
+	name, data, err = project.Encode(want)
+	require.NoError(t, err)
+	file = filepath.Join("testdata", "facts", name+".v2.json")
+	if _, err := os.Stat(file); os.IsNotExist(err) && *update {
+		require.NoError(t, os.WriteFile(file, append(data, '\n'), 0o644))
+	}
+	golden, err = os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, want, project.Read(name, golden))
 	require.JSONEq(t, string(golden), string(data))

@@ -94,7 +94,8 @@ func compiledIn(text []byte) *RuleSet {
 
 // Parse compiles a rule set. What it refuses is a *SourceError with line, column
 // and reason in both languages, around a *domain.Error of kind Invalid with rule
-// "ruleset.invalid". The first thing that is wrong is reported.
+// "ruleset.invalid"; or several of them, joined, by their place: see SourceErrors.
+// What only follows from something else that is wrong is left out.
 func Parse(text []byte, version int) (*RuleSet, error) {
 	if len(text) > maxSourceBytes {
 		return nil, broken(place{1, 1}, "", say("the text has %d bytes; at most %d are allowed", "文本有 %d 字节，上限为 %d 字节", len(text), maxSourceBytes))
@@ -111,12 +112,13 @@ func Parse(text []byte, version int) (*RuleSet, error) {
 		ref:    task.RuleSetRef{Version: version, Digest: hex.EncodeToString(digest[:])},
 		source: bytes.Clone(text), speaks: map[string]bool{},
 	}
-	for _, step := range []func(source) error{rs.parseHead, rs.parseTypes, rs.parseThresholds} {
-		if err := step(src); err != nil {
-			return nil, err
-		}
+	wrong := []error{rs.parseHead(src), rs.parseTypes(src)}
+	if err := rs.parseThresholds(src); err != nil {
+		wrong = append(wrong, err) // and the rules may speak of them
+	} else {
+		wrong = append(wrong, rs.parseRules(text, src)...)
 	}
-	if err := rs.parseRules(text, src); err != nil {
+	if err := together(wrong); err != nil {
 		return nil, err
 	}
 	if slices.Contains(slices.Collect(maps.Values(rs.required)), FailClosed) && !rs.weighs("missing") {
@@ -237,61 +239,71 @@ func (rs *RuleSet) parseThresholds(src source) error {
 	return nil
 }
 
-func (rs *RuleSet) parseRules(text []byte, src source) error {
+func (rs *RuleSet) parseRules(text []byte, src source) (wrong []error) {
 	all, err := items(src.rules)
 	switch {
 	case err != nil:
-		return err
+		return []error{err}
 	case len(all) == 0:
-		return broken(of(either(src.rules, src.whole)), "", say("there are no rules", "没有任何规则"))
+		return []error{broken(of(either(src.rules, src.whole)), "", say("there are no rules", "没有任何规则"))}
 	case len(all) > maxRules:
-		return broken(of(src.rules), "", say("there are %d rules; at most %d are allowed", "有 %d 条规则，上限为 %d", len(all), maxRules))
+		return []error{broken(of(src.rules), "", say("there are %d rules; at most %d are allowed", "有 %d 条规则，上限为 %d", len(all), maxRules))}
 	}
 	seen := map[string]bool{}
 	for i, node := range all {
-		s, err := readRule(node)
+		r, err := rs.parseRule(text, node, i, i == len(all)-1, seen)
 		if err != nil {
-			return err
-		}
-		r := rule{line: node.Line}
-		if r.id, err = scalar(s.id, ""); err != nil {
-			return err
-		}
-		if r.id == "" || seen[r.id] || len(r.id) > maxName {
-			return broken(of(either(s.id, s.whole)), "", say("rule %d: id %.80q is empty, used twice, or longer than %d bytes", "第 %d 条规则：id %.80q 为空、重复或超过 %d 字节", i+1, r.id, maxName))
-		}
-		seen[r.id] = true
-		status, err := scalar(s.status, r.id)
-		if err != nil {
-			return err
-		}
-		if r.status = task.Status(status); r.status != task.Success && r.status != task.PartialSuccess && r.status != task.Failed {
-			return broken(of(either(s.status, s.whole)), r.id, say("status %.80q is not one of SUCCESS, PARTIAL_SUCCESS, FAILED", "status %.80q 不是 SUCCESS、PARTIAL_SUCCESS、FAILED 之一", status))
-		}
-		if r.when, err = scalar(s.when, r.id); err != nil {
-			return err
-		}
-		if r.program, r.uses, err = compile(r.when, rs.thresholds); err != nil {
-			at, reason := s.place(text, err)
-			said := reasonOf(reason)
-			return broken(at, r.id, report.Text{En: "when: " + said.En, Zh: "when：" + said.Zh})
-		}
-		for _, name := range r.uses {
-			rs.speaks[strings.TrimSuffix(name, "_types")] = true
-		}
-		if r.en, err = rs.because(s, s.en, r.id); err != nil {
-			return err
-		}
-		if r.zh, err = rs.because(s, s.zh, r.id); err != nil {
-			return err
+			wrong = append(wrong, err)
+			continue
 		}
 		rs.rules = append(rs.rules, r)
-		if i == len(all)-1 && strings.TrimSpace(r.when) != "true" {
-			return broken(of(s.when), r.id, say(`the last rule must hold always (when: "true"), so that every case has a status`,
-				`最后一条规则必须恒成立（when: "true"），否则有的情形没有结论`))
-		}
 	}
-	return nil
+	return wrong
+}
+
+// parseRule compiles one rule; seen are the ids of those before it.
+func (rs *RuleSet) parseRule(text []byte, node *yaml.Node, i int, last bool, seen map[string]bool) (r rule, err error) {
+	s, err := readRule(node)
+	if err != nil {
+		return r, err
+	}
+	r.line = node.Line
+	if r.id, err = scalar(s.id, ""); err != nil {
+		return r, err
+	}
+	if r.id == "" || seen[r.id] || len(r.id) > maxName {
+		return r, broken(of(either(s.id, s.whole)), "", say("rule %d: id %.80q is empty, used twice, or longer than %d bytes", "第 %d 条规则：id %.80q 为空、重复或超过 %d 字节", i+1, r.id, maxName))
+	}
+	seen[r.id] = true
+	status, err := scalar(s.status, r.id)
+	if err != nil {
+		return r, err
+	}
+	if r.status = task.Status(status); r.status != task.Success && r.status != task.PartialSuccess && r.status != task.Failed {
+		return r, broken(of(either(s.status, s.whole)), r.id, say("status %.80q is not one of SUCCESS, PARTIAL_SUCCESS, FAILED", "status %.80q 不是 SUCCESS、PARTIAL_SUCCESS、FAILED 之一", status))
+	}
+	if r.when, err = scalar(s.when, r.id); err != nil {
+		return r, err
+	}
+	if r.program, r.uses, err = compile(r.when, rs.thresholds); err != nil {
+		at, reason := s.place(text, err)
+		said := reasonOf(reason)
+		return r, broken(at, r.id, report.Text{En: "when: " + said.En, Zh: "when：" + said.Zh})
+	}
+	for _, name := range r.uses {
+		rs.speaks[strings.TrimSuffix(name, "_types")] = true
+	}
+	if r.en, err = rs.because(s, s.en, r.id); err != nil {
+		return r, err
+	}
+	if r.zh, err = rs.because(s, s.zh, r.id); err != nil {
+		return r, err
+	}
+	if last && strings.TrimSpace(r.when) != "true" {
+		return r, broken(of(s.when), r.id, say(`the last rule must hold always (when: "true"), so that every case has a status`,
+			`最后一条规则必须恒成立（when: "true"），否则有的情形没有结论`))
+	}
+	return r, nil
 }
 
 // place of an error in the rule's expression, and its bare reason.

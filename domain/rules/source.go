@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -35,6 +36,38 @@ func (e *SourceError) Error() string { return e.err.Error() }
 
 // Unwrap gives the *domain.Error.
 func (e *SourceError) Unwrap() error { return e.err }
+
+// SourceErrors are all that an error of Parse names, by their place.
+func SourceErrors(err error) []*SourceError {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []*SourceError
+		for _, one := range several.Unwrap() {
+			all = append(all, SourceErrors(one)...)
+		}
+		return all
+	}
+	var one *SourceError
+	if errors.As(err, &one) {
+		return []*SourceError{one}
+	}
+	return nil
+}
+
+// together joins errors by their place; one stays itself, nil is left out.
+func together(wrong []error) error {
+	wrong = slices.DeleteFunc(wrong, func(err error) bool { return err == nil })
+	if len(wrong) == 1 {
+		return wrong[0]
+	}
+	slices.SortStableFunc(wrong, func(a, b error) int {
+		var first, second *SourceError
+		if !errors.As(a, &first) || !errors.As(b, &second) {
+			return 0
+		}
+		return cmp.Or(cmp.Compare(first.Line, second.Line), cmp.Compare(first.Column, second.Column))
+	})
+	return errors.Join(wrong...)
+}
 
 // place is a line and a column of the text, from 1.
 type place struct{ line, column int }

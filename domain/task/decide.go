@@ -46,6 +46,7 @@ type Open struct {
 	Quiet   time.Duration
 	Minimum time.Duration // how long it is open at least
 	RuleSet RuleSetRef
+	Shadow  *RuleSetRef // tried on the task, never enforced; nil for none
 	// Known are the types on the roster of scanners; nil if nobody can tell.
 	Known []string
 }
@@ -67,6 +68,7 @@ func (c Open) decide(s State) ([]Fact, error) {
 		Window:  Window{OpensAt: c.Now, Deadline: c.Now.Add(c.Window), Quiet: Duration(c.Quiet), Minimum: Duration(c.Minimum)},
 		RuleSet: c.RuleSet,
 		Known:   c.Known,
+		Shadow:  c.Shadow,
 	}}, nil
 }
 

@@ -47,6 +47,9 @@ type MainTaskCreated struct {
 	// window opened, sorted: of these, who neither takes part nor declines is silent.
 	// Nil means that nobody wrote it down; empty, that there was none.
 	Known []string `json:"known,omitzero"`
+	// Shadow is a rule set that is tried on this task, and shown; its verdict is
+	// nobody's business but the reader's. Nil for none.
+	Shadow *RuleSetRef `json:"shadow,omitempty"`
 }
 
 // Context is what a scanner needs to find the package.

@@ -180,7 +180,9 @@ func TestStoredFactsWithLaterFieldsStayReadable(t *testing.T) {
 	opened.Window.Minimum, opened.Known = task.Duration(5*time.Second), []string{"API", "SQL"}
 	alone := created
 	alone.Known = []string{}
-	for name, fact := range map[string]task.Fact{"MainTaskCreated.v2": opened, "MainTaskCreated.v2.nobody": alone, "MainTaskConverged.v2": converged} {
+	shadowed := opened
+	shadowed.Shadow = &task.RuleSetRef{Name: "next", Version: 2, Digest: "e"}
+	for name, fact := range map[string]task.Fact{"MainTaskCreated.v2": opened, "MainTaskCreated.v2.nobody": alone, "MainTaskCreated.v3": shadowed, "MainTaskConverged.v2": converged} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join("testdata", "facts", name+".json")
 			stored, data, err := task.Encode(fact)

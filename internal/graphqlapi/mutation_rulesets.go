@@ -68,6 +68,7 @@ func (c *projectChange) RuleSet() *string { return given(c.done.State.RuleSet) }
 func (c *projectChange) Window() *string  { return written(c.done.State.Window) }
 func (c *projectChange) Quiet() *string   { return written(c.done.State.Quiet) }
 func (c *projectChange) Minimum() *string { return written(c.done.State.Minimum) }
+func (c *projectChange) Shadow() *string  { return given(c.done.State.Shadow.String()) }
 func (c *projectChange) Changed() bool    { return c.done.Changed }
 func (c *projectChange) Position() string { return position(c.done.Position) }
 
@@ -75,6 +76,7 @@ func (c *projectChange) Position() string { return position(c.done.Position) }
 func (q *query) ConfigureProject(ctx context.Context, args struct {
 	Project                         string
 	RuleSet, Window, Quiet, Minimum *string
+	Shadow                          *string
 	By                              *string
 }) (*projectChange, error) {
 	by, err := q.mayWrite(ctx, args.By)
@@ -82,6 +84,13 @@ func (q *query) ConfigureProject(ctx context.Context, args struct {
 		return nil, err
 	}
 	wish := project.Configure{RuleSet: args.RuleSet, By: by.Actor}
+	if args.Shadow != nil {
+		shadow, err := project.ParseShadow(*args.Shadow)
+		if err != nil {
+			return nil, err
+		}
+		wish.Shadow = &shadow
+	}
 	for _, length := range []struct {
 		name string
 		said *string

@@ -177,6 +177,20 @@ func (r *termsResolver) Problem() *string {
 	return given(r.t.Problem.Error())
 }
 
+func (r *termsResolver) Shadow() *ruleSet {
+	if r.t.Shadow == nil {
+		return nil
+	}
+	return &ruleSet{*r.t.Shadow}
+}
+
+func (r *termsResolver) ShadowProblem() *string {
+	if r.t.ShadowProblem == nil {
+		return nil
+	}
+	return given(r.t.ShadowProblem.Error())
+}
+
 func written(d *task.Duration) *string {
 	if d == nil {
 		return nil

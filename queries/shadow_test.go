@@ -1,0 +1,137 @@
+package queries_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/factgate/factgate/domain/rules"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/queries"
+)
+
+// published records a rule set's text as its version 1.
+func (w *world) published(text string) *rules.RuleSet {
+	w.t.Helper()
+	rs, err := rules.Parse([]byte(text), 1)
+	require.NoError(w.t, err)
+	data, err := json.Marshal(map[string]any{"name": rs.Ref().Name, "version": 1, "text": text, "digest": rs.Ref().Digest})
+	require.NoError(w.t, err)
+	_, err = w.log.Append(w.t.Context(), eventstore.StreamID{Category: "ruleset", Key: rs.Ref().Name}, eventstore.Any(),
+		eventstore.Event{ID: eventstore.DeriveID(eventstore.ID{}, text), Type: "RuleSetPublished", Metadata: []byte("{}"), Data: data})
+	require.NoError(w.t, err)
+	return rs
+}
+
+// What a shadow says of a task is what a dry run of it says later.
+func TestAShadowSaysWhatADryRunSays(t *testing.T) {
+	w := newWorld(t)
+	rs := w.published(fmt.Sprintf(stricter, "1h", "false"))
+	ref := rs.Ref()
+	w.shadow = &ref
+	random := rand.New(rand.NewPCG(5, 6))
+	var last eventstore.Position
+	ids := map[queries.TaskID]bool{}
+	for i := range 40 {
+		var id queries.TaskID
+		id, last = w.judged(random, "a", i%10 != 9)
+		ids[id] = true
+	}
+	w.follow(last)
+	now := time.Now().Add(2 * time.Hour)
+	page, err := w.queries.DryRun(t.Context(), queries.DryRunQuery{RuleSet: rs, Now: now})
+	require.NoError(t, err)
+	require.Equal(t, len(ids), page.Tried)
+	flips, undecidable := map[queries.TaskID]queries.Tried{}, map[queries.TaskID]queries.Tried{}
+	for _, f := range page.Flips {
+		flips[f.Task] = f
+	}
+	for _, f := range page.Undecidable {
+		undecidable[f.Task] = f
+	}
+	require.NotEmpty(t, flips)
+	require.NotEmpty(t, undecidable)
+	agreed := 0
+	for id := range ids {
+		got, err := w.queries.Shadow(t.Context(), id, now)
+		require.NoError(t, err)
+		require.Equal(t, ref, got.RuleSet)
+		flip, flipped := flips[id]
+		why, unknown := undecidable[id]
+		switch {
+		case got.Recorded == nil:
+			require.False(t, flipped || unknown)
+		case unknown:
+			require.Nil(t, got.Verdict)
+			require.Equal(t, why.New.Because, got.Undecidable)
+		case flipped:
+			require.True(t, got.Differs())
+			require.Equal(t, flip.New, *got.Verdict)
+		default:
+			agreed++
+			require.False(t, got.Differs())
+			require.Equal(t, got.Recorded.Status, got.Verdict.Status)
+		}
+		explained, err := w.queries.Explain(t.Context(), id, queries.AsOf{}, now)
+		require.NoError(t, err)
+		require.Equal(t, got, explained.Shadow)
+	}
+	require.Positive(t, agreed)
+}
+
+func TestAShadowsWindowIsItsOwn(t *testing.T) {
+	w := newWorld(t)
+	ref := w.published(fmt.Sprintf(stricter, "1m", "false")).Ref()
+	asking := queries.New(nil, w.log) // from the stream alone
+	at := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	open := task.MainTaskCreated{RuleSet: rules.Default().Ref(), Shadow: &ref, Window: task.Window{OpensAt: at, Deadline: at.Add(time.Hour), Quiet: task.Duration(time.Hour)}}
+	id := newTask()
+	open.TaskID = id.String()
+	w.tell(id, uploaded(id, "a"), open, task.SubTaskStarted{TaskID: id.String(), Type: "SQL", Attempt: 1})
+	opened := w.facts(id)[1].At
+	got, err := asking.Shadow(t.Context(), id, opened.Add(59*time.Second))
+	require.NoError(t, err)
+	require.Nil(t, got.Verdict)
+	require.Equal(t, opened.Add(time.Minute), got.DueAt)
+
+	// It ends by its own deadline while the task's window is open.
+	got, err = asking.Shadow(t.Context(), id, opened.Add(time.Minute+1))
+	require.NoError(t, err)
+	require.Nil(t, got.Recorded)
+	require.Equal(t, task.Failed, got.Verdict.Status)
+	require.True(t, got.DueAt.IsZero())
+	require.False(t, got.Differs())
+
+	none := newTask()
+	open.TaskID, open.Shadow = none.String(), nil
+	w.tell(none, uploaded(none, "a"))
+	got, err = asking.Shadow(t.Context(), none, time.Now())
+	require.NoError(t, err)
+	require.Nil(t, got)
+	w.tell(none, open)
+	got, err = asking.Shadow(t.Context(), none, time.Now())
+	require.NoError(t, err)
+	require.Nil(t, got)
+
+	// A rule set that is lost fails no question.
+	lost := newTask()
+	open.TaskID, open.Shadow = lost.String(), &task.RuleSetRef{Name: "lost", Version: 7, Digest: "d"}
+	w.tell(lost, uploaded(lost, "a"), open)
+	explained, err := asking.Explain(t.Context(), lost, queries.AsOf{}, time.Now())
+	require.NoError(t, err)
+	require.Contains(t, explained.Shadow.Undecidable.En, `"lost" version 7 is not here`)
+	require.Nil(t, explained.Shadow.Verdict)
+
+	// A cancelled task has none to give.
+	gone := newTask()
+	open.TaskID, open.Shadow = gone.String(), &ref
+	w.tell(gone, uploaded(gone, "a"), open, task.MainTaskCancelled{TaskID: gone.String(), Reason: "wrong file"})
+	got, err = asking.Shadow(t.Context(), gone, time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, &queries.Shadowed{RuleSet: ref}, got)
+}
