@@ -21,11 +21,12 @@ type Shadowed struct {
 // Shadow tries the rule set in a task's shadow, straight from its stream; nil when
 // it has none. A rule set that cannot be had makes the trial undecidable, never
 // the question fail: a shadow is in nobody's way.
-func (q *Queries) Shadow(ctx context.Context, id TaskID, now time.Time) (*Shadowed, error) {
+func (q *Queries) Shadow(ctx context.Context, id TaskID, at AsOf, now time.Time) (*Shadowed, error) {
 	facts, err := q.recorded(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	facts, now = asOf(facts, at, now)
 	return q.shadow(ctx, facts, now)
 }
 

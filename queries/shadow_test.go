@@ -58,7 +58,7 @@ func TestAShadowSaysWhatADryRunSays(t *testing.T) {
 	require.NotEmpty(t, undecidable)
 	agreed := 0
 	for id := range ids {
-		got, err := w.queries.Shadow(t.Context(), id, now)
+		got, err := w.queries.Shadow(t.Context(), id, queries.AsOf{}, now)
 		require.NoError(t, err)
 		require.Equal(t, ref, got.RuleSet)
 		flip, flipped := flips[id]
@@ -94,13 +94,13 @@ func TestAShadowsWindowIsItsOwn(t *testing.T) {
 	open.TaskID = id.String()
 	w.tell(id, uploaded(id, "a"), open, task.SubTaskStarted{TaskID: id.String(), Type: "SQL", Attempt: 1})
 	opened := w.facts(id)[1].At
-	got, err := asking.Shadow(t.Context(), id, opened.Add(59*time.Second))
+	got, err := asking.Shadow(t.Context(), id, queries.AsOf{}, opened.Add(59*time.Second))
 	require.NoError(t, err)
 	require.Nil(t, got.Verdict)
 	require.Equal(t, opened.Add(time.Minute), got.DueAt)
 
 	// It ends by its own deadline while the task's window is open.
-	got, err = asking.Shadow(t.Context(), id, opened.Add(time.Minute+1))
+	got, err = asking.Shadow(t.Context(), id, queries.AsOf{}, opened.Add(time.Minute+1))
 	require.NoError(t, err)
 	require.Nil(t, got.Recorded)
 	require.Equal(t, task.Failed, got.Verdict.Status)
@@ -110,11 +110,11 @@ func TestAShadowsWindowIsItsOwn(t *testing.T) {
 	none := newTask()
 	open.TaskID, open.Shadow = none.String(), nil
 	w.tell(none, uploaded(none, "a"))
-	got, err = asking.Shadow(t.Context(), none, time.Now())
+	got, err = asking.Shadow(t.Context(), none, queries.AsOf{}, time.Now())
 	require.NoError(t, err)
 	require.Nil(t, got)
 	w.tell(none, open)
-	got, err = asking.Shadow(t.Context(), none, time.Now())
+	got, err = asking.Shadow(t.Context(), none, queries.AsOf{}, time.Now())
 	require.NoError(t, err)
 	require.Nil(t, got)
 
@@ -131,7 +131,7 @@ func TestAShadowsWindowIsItsOwn(t *testing.T) {
 	gone := newTask()
 	open.TaskID, open.Shadow = gone.String(), &ref
 	w.tell(gone, uploaded(gone, "a"), open, task.MainTaskCancelled{TaskID: gone.String(), Reason: "wrong file"})
-	got, err = asking.Shadow(t.Context(), gone, time.Now().Add(time.Hour))
+	got, err = asking.Shadow(t.Context(), gone, queries.AsOf{}, time.Now().Add(time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, &queries.Shadowed{RuleSet: ref}, got)
 }

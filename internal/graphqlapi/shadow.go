@@ -15,7 +15,11 @@ func (r *taskResolver) Shadow(ctx context.Context) (*shadow, error) {
 	if err := ledgerOf(ctx).spend(2 * historyCost); err != nil { // the task's stream and the rule set's
 		return nil, err
 	}
-	s, err := r.page.queries.Shadow(ctx, r.t.ID, time.Now())
+	var at queries.AsOf
+	if r.page.asOf != nil {
+		at = *r.page.asOf
+	}
+	s, err := r.page.queries.Shadow(ctx, r.t.ID, at, time.Now())
 	return shadowOf(s), err
 }
 
