@@ -162,16 +162,17 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		return a, nil
 	}
 
-	questions := queries.New(db, log)
+	questions, use := queries.New(db, log), commands.New(log)
+	a.role(func(ctx context.Context) error { tendPeople(ctx, use, c.logger); return nil })
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
-		Commands: commands.New(log), RuleBook: commands.NewRuleBook(log), HasBlob: blobReader{blobs}.has, Logger: c.logger,
+		Commands: use, RuleBook: commands.NewRuleBook(log), HasBlob: blobReader{blobs}.has, Logger: c.logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{
-			Commands: commands.New(log), Blobs: blobs, Queries: questions, Tool: tool(), GraphQL: graphql, Console: console.Handler(),
+			Commands: use, Blobs: blobs, Queries: questions, Tool: tool(), GraphQL: graphql, Console: console.Handler(),
 			Ready: log.Ping, Logger: c.logger,
 		}),
 		ReadHeaderTimeout: 10 * time.Second,

@@ -146,7 +146,6 @@ func (r *deadLetterResolver) Reason() *textResolver     { return bilingual(r.d.R
 func (r *deadLetterResolver) Scanner() *scannerResolver { return &scannerResolver{r.d.Scanner} }
 func (r *deadLetterResolver) State() string             { return string(r.d.State) }
 func (r *deadLetterResolver) SettledAt() *graphql.Time  { return instant(r.d.SettledAt) }
-func (r *deadLetterResolver) SettledBy() *string        { return given(r.d.SettledBy) }
 func (r *deadLetterResolver) SettledReason() *string    { return given(r.d.SettledReason) }
 
 type parkedUpload struct{ p queries.ParkedUpload }

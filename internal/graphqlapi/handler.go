@@ -129,7 +129,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.o.Timeout)
 	defer cancel()
-	ledger := &ledger{mayWrite: r.Method == http.MethodPost}
+	ledger := &ledger{mayWrite: r.Method == http.MethodPost, zh: prefersChinese(r), people: h.o.Commands}
 	result := h.schema.Exec(withLedger(ctx, ledger), req.Query, req.OperationName, req.Variables)
 	out := response{Data: result.Data, Errors: h.show(ctx, result.Errors), Extensions: ledger.extensions()}
 	status := http.StatusOK
