@@ -23,6 +23,7 @@ import (
 	"github.com/factgate/factgate/internal/graphqlapi"
 	"github.com/factgate/factgate/internal/httpapi"
 	"github.com/factgate/factgate/internal/pgdev"
+	"github.com/factgate/factgate/internal/retention"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 	"github.com/factgate/factgate/scanners"
@@ -39,6 +40,7 @@ type config struct {
 	window     time.Duration
 	quiet      time.Duration
 	scanners   []scanners.Scanner
+	retention  retention.Policy
 	logger     *slog.Logger
 }
 
@@ -162,6 +164,9 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		return a, nil
 	}
 
+	if c.retention.Packages > 0 || c.retention.Reports > 0 {
+		a.role(func(ctx context.Context) error { sweepBlobs(ctx, log, blobs, c.retention, c.logger); return nil })
+	}
 	questions, use := queries.New(db, log), commands.New(log)
 	a.role(func(ctx context.Context) error { tendPeople(ctx, use, c.logger); return nil })
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{

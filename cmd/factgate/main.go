@@ -89,7 +89,7 @@ can be traced.
 	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), explainCommand(), dossierCommand(), rulesCommand(), nodeCommand())
 	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), deadLettersCommand())
 	cmd.AddCommand(rulesCommand())
-	cmd.AddCommand(personsCommand())
+	cmd.AddCommand(personsCommand(), blobsCommand())
 	return cmd
 }
 

@@ -87,7 +87,7 @@ type deadLetterArgs struct {
 // ReplayDeadLetter asks for another attempt, once.
 func (q *query) ReplayDeadLetter(ctx context.Context, args deadLetterArgs) (*taskChange, error) {
 	return q.settle(ctx, args, func(id string, by commands.Origin, attempt int) (commands.Done, error) {
-		return q.commands.Replay(ctx, id, by, task.ReplayDeadLetter{Type: args.Type, Reason: args.Reason, Attempt: attempt})
+		return q.commands.Replay(ctx, id, by, task.ReplayDeadLetter{Type: args.Type, Reason: args.Reason, Attempt: attempt}, q.hasBlob)
 	})
 }
 

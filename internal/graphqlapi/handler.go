@@ -60,8 +60,9 @@ type Options struct {
 	Commands *commands.Commands
 	// RuleBook answers for rule sets; without it such questions are refused.
 	RuleBook *commands.RuleBook
-	// HasBlob reports whether a blob is still stored; rescans ask it.
-	HasBlob func(ctx context.Context, key string) (bool, error)
+	// HasBlob claims a blob and reports whether it is still stored; wishes for
+	// another scan ask it.
+	HasBlob commands.There
 	// Timeout bounds a query; 0 means 15 s.
 	Timeout time.Duration
 	// Wait bounds how long a query waits for a position; 0 means 5 s.

@@ -20,7 +20,7 @@ type query struct {
 	wait     time.Duration
 	commands *commands.Commands
 	book     *commands.RuleBook
-	hasBlob  func(context.Context, string) (bool, error)
+	hasBlob  commands.There
 }
 
 type tasksArgs struct {
