@@ -41,6 +41,7 @@ type config struct {
 	quiet      time.Duration
 	scanners   []scanners.Scanner
 	retention  retention.Policy
+	details    time.Duration // after which findings are pruned; 0: never
 	logger     *slog.Logger
 }
 
@@ -166,6 +167,9 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 
 	if c.retention.Packages > 0 || c.retention.Reports > 0 {
 		a.role(func(ctx context.Context) error { sweepBlobs(ctx, log, blobs, c.retention, c.logger); return nil })
+	}
+	if c.details > 0 {
+		a.role(func(ctx context.Context) error { pruneDetails(ctx, db, c.details, c.logger); return nil })
 	}
 	questions, use := queries.New(db, log), commands.New(log)
 	a.role(func(ctx context.Context) error { tendPeople(ctx, use, c.logger); return nil })

@@ -12,11 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/internal/blob"
 	"github.com/factgate/factgate/internal/retention"
+	"github.com/factgate/factgate/projections"
 )
 
 const (
@@ -31,15 +33,32 @@ func retentionFlags(cmd *cobra.Command, p *retention.Policy) {
 	cmd.Flags().Var((*age)(&p.Reports), "retention-reports", "the same for scan reports (default: kept for ever)")
 }
 
-// sweepBlobs removes what the policy says, now and every few hours.
-func sweepBlobs(ctx context.Context, log eventstore.Log, blobs blob.Store, p retention.Policy, logger *slog.Logger) {
-	eventstore.Resume(ctx, logger, "the retention of blobs", func(ctx context.Context, well func()) error {
+// allRetentionFlags adds what a server does besides.
+func (c *config) allRetentionFlags(cmd *cobra.Command) {
+	retentionFlags(cmd, &c.retention)
+	cmd.Flags().Var((*age)(&c.details), "retention-details", "take the findings of such tasks out of the read model (default: kept for ever)")
+}
+
+func (c *config) checkRetention() error {
+	return errors.Join(c.retention.Check(), retention.Policy{Reports: c.details}.Check())
+}
+
+// pruneDetails takes old findings out of the read model, now and every few hours.
+func pruneDetails(ctx context.Context, db *pgxpool.Pool, older time.Duration, logger *slog.Logger) {
+	regularly(ctx, logger, "the retention of details", func(ctx context.Context) error {
+		done, err := projections.Prune(ctx, db, time.Now().Add(-older), sweepPause)
+		if done.Tasks > 0 {
+			logger.Info("details were pruned", "tasks", done.Tasks, "findings", done.Findings)
+		}
+		return err
+	})
+}
+
+// regularly works at once and then every few hours, and soon again after an error.
+func regularly(ctx context.Context, logger *slog.Logger, what string, work func(context.Context) error) {
+	eventstore.Resume(ctx, logger, what, func(ctx context.Context, well func()) error {
 		for {
-			report, err := retention.Sweep(ctx, log, blobs, p, retention.Options{Now: time.Now(), Pause: sweepPause})
-			if removed := report.Removed(); removed.Blobs > 0 {
-				logger.Info("blobs have expired", "packages", report.Packages.Blobs, "reports", report.Reports.Blobs, "orphans", report.Orphans.Blobs, "bytes", removed.Bytes)
-			}
-			if err != nil {
+			if err := work(ctx); err != nil {
 				return err
 			}
 			well()
@@ -51,6 +70,17 @@ func sweepBlobs(ctx context.Context, log eventstore.Log, blobs blob.Store, p ret
 				return ctx.Err()
 			}
 		}
+	})
+}
+
+// sweepBlobs removes what the policy says, now and every few hours.
+func sweepBlobs(ctx context.Context, log eventstore.Log, blobs blob.Store, p retention.Policy, logger *slog.Logger) {
+	regularly(ctx, logger, "the retention of blobs", func(ctx context.Context) error {
+		report, err := retention.Sweep(ctx, log, blobs, p, retention.Options{Now: time.Now(), Pause: sweepPause})
+		if removed := report.Removed(); removed.Blobs > 0 {
+			logger.Info("blobs have expired", "packages", report.Packages.Blobs, "reports", report.Reports.Blobs, "orphans", report.Orphans.Blobs, "bytes", removed.Bytes)
+		}
+		return err
 	})
 }
 

@@ -87,7 +87,7 @@ func TestBlobsExpireFromTheCommandLineAndByThemselves(t *testing.T) {
 	require.Zero(t, run(t, "check", packed(t)["retail-1.4.0"], "--server", s.url).code, "uploaded again, it is stored again")
 	orphan = refusedUpload(t, s.url, data, "nor this")
 	s.stop(t)
-	s = serve(t, data, "--retention-packages", "90d")
+	s = serve(t, data, "--retention-packages", "90d", "--retention-details", "365d")
 	defer s.kill()
 	require.Eventually(t, func() bool { _, err := os.Stat(orphan); return os.IsNotExist(err) }, testbench.Patience, 20*time.Millisecond)
 	s.stop(t)

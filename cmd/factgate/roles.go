@@ -102,7 +102,7 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 	switch r {
 	case apiRole:
 		flags.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the HTTP server; port 0 takes a free one")
-		retentionFlags(cmd, &c.retention)
+		c.allRetentionFlags(cmd)
 	case coordinatorRole:
 		c.timeFlags(cmd, 0, "the rule set's, 10s")
 	}
@@ -113,7 +113,7 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 				return fmt.Errorf("factgate %s needs --%s, or FACTGATE_%s", r, name, strings.ToUpper(name))
 			}
 		}
-		if err := c.retention.Check(); err != nil {
+		if err := c.checkRetention(); err != nil {
 			return err
 		}
 		if c.scanners, err = chosenScanners(args); err != nil {

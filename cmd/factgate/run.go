@@ -33,7 +33,7 @@ With --eventstore and --database it uses servers of yours instead.`,
 				level = slog.LevelDebug
 			}
 			c.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-			if err := c.retention.Check(); err != nil {
+			if err := c.checkRetention(); err != nil {
 				return err
 			}
 			return serveUntilStopped(cmd, c)
@@ -45,7 +45,7 @@ With --eventstore and --database it uses servers of yours instead.`,
 	cmd.Flags().StringVar(&c.database, "database", "", "postgres:// URL (default: a private PostgreSQL in the data folder)")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log details")
 	c.timeFlags(cmd, 0, "the rule set's, 10s")
-	retentionFlags(cmd, &c.retention)
+	c.allRetentionFlags(cmd)
 	return cmd
 }
 
