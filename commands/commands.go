@@ -19,6 +19,7 @@ import (
 type Log interface {
 	eventstore.Appender
 	eventstore.Reader
+	eventstore.Eraser
 }
 
 // Commands appends facts. Its methods are the use cases:
@@ -45,17 +46,23 @@ type Log interface {
 //	EnlistScanner     a scanner's type is waited for
 //	RetireScanner     … and, an operator says, not any more
 //
-// It is safe for concurrent use and holds no state.
+//	Pseudonym    the token under which facts may speak of a person
+//	NameOf       … and the name that it stands for
+//	ErasePerson  the name is forgotten, and no fact changes
+//
+// It is safe for concurrent use. All that it remembers are the names of people, as
+// long as they are not erased.
 type Commands struct {
-	log Log
+	log    Log
+	people people
 }
 
 // New returns the commands on a log.
-func New(log Log) *Commands { return &Commands{log} }
+func New(log Log) *Commands { return &Commands{log: log} }
 
 // Origin says who wishes and why; it becomes the facts' metadata.
 type Origin struct {
-	Actor     string // a person or a process: li, coordinator, scanner SQL
+	Actor     string // a person's token (see Pseudonym), or a process: coordinator, scanner SQL
 	Causation string // id of the event that led here, if any
 }
 

@@ -17,7 +17,8 @@ var idempotencyKeys = eventstore.ID(uuid.MustParse("6f1d9c1e-5d6b-5c53-9b60-3f0a
 type Upload struct {
 	BlobKey, FileName, SHA256 string
 	Size                      int64
-	Project, Version, By      string
+	Project, Version          string
+	By                        string // a person's name; the facts hold a token
 	// IdempotencyKey, if given, names the task within its project: uploading
 	// again gives the same task.
 	IdempotencyKey string
@@ -35,10 +36,14 @@ func (c *Commands) Upload(ctx context.Context, u Upload) (taskID string, done Do
 		}
 		taskID = id.String()
 	}
-	done, err = c.execute(ctx, taskID, Origin{Actor: u.By}, func(s task.State, _ []task.Recorded) ([]task.Fact, error) {
+	by, err := c.Pseudonym(ctx, u.By)
+	if err != nil {
+		return "", Done{}, err
+	}
+	done, err = c.execute(ctx, taskID, Origin{Actor: by}, func(s task.State, _ []task.Recorded) ([]task.Fact, error) {
 		return task.Decide(s, task.Upload{Zip: task.ZipUploaded{
 			TaskID: taskID, FilePath: u.BlobKey, FileName: u.FileName, Size: u.Size, SHA256: u.SHA256,
-			Project: u.Project, Version: u.Version, UploadedBy: u.By, UploadTime: u.Now.UTC(),
+			Project: u.Project, Version: u.Version, UploadedBy: by, UploadTime: u.Now.UTC(),
 		}})
 	})
 	return taskID, done, err

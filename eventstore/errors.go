@@ -67,3 +67,9 @@ func IsNotFound(err error) bool {
 	var n *NotFoundError
 	return errors.As(err, &n)
 }
+
+// IsDeleted reports whether err says that a stream was deleted for good.
+func IsDeleted(err error) bool {
+	var d *DeletedError
+	return errors.As(err, &d)
+}

@@ -14,6 +14,7 @@ type Log interface {
 	Follower
 	Groups
 	Keeper
+	Eraser
 }
 
 // Appender appends.
@@ -51,6 +52,16 @@ type Reader interface {
 	// Head returns the position of the newest event of the log that is not the
 	// log's own bookkeeping; 0 when there is none.
 	Head(ctx context.Context) (Position, error)
+}
+
+// Eraser takes events away.
+type Eraser interface {
+	// Tombstone deletes stream for good. Once it returns, reads of the stream yield
+	// a *DeletedError and appends to it are refused with one. The events leave the
+	// order of all streams, and the disk, with the log's next scavenge, which is its
+	// operator's business. Deleting a stream again, or one that never was, is
+	// harmless.
+	Tombstone(ctx context.Context, stream StreamID) error
 }
 
 // Follower follows the log.

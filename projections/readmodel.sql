@@ -87,7 +87,7 @@ create table sub_tasks (
     degraded        json,
     duration_ms     bigint not null,
     report_key      text,
-    report_state    text not null,           -- NONE, READ, MISSING, DAMAGED
+    report_state    text not null,           -- NONE, READ, MISSING, DAMAGED, EXPIRED
     primary key (task_id, type)
 );
 

@@ -42,8 +42,9 @@ type ReportState string
 const (
 	ReportNone    ReportState = "NONE"    // none was stored, or the scan has not ended
 	ReportRead    ReportState = "READ"    // its findings can be asked for
-	ReportMissing ReportState = "MISSING" // it expired: the verdict stands, the details are lost
+	ReportMissing ReportState = "MISSING" // the blob is gone: the verdict stands, the details are lost
 	ReportDamaged ReportState = "DAMAGED" // it is not what the fact speaks of
+	ReportExpired ReportState = "EXPIRED" // its findings were pruned by age
 )
 
 // Decline is a scanner's "not my business".

@@ -246,7 +246,8 @@ func TestARetryThatDeclinesEnds(t *testing.T) {
 	}, scan: poisoned(nil).scan}, options)
 	id := b.open()
 	b.await(id, "passes", ended("SQL"))
-	_, err := b.commands.Retry(t.Context(), id, commands.Origin{}, task.RequestRetry{Type: "SQL", Reason: "again"})
+	_, err := b.commands.Retry(t.Context(), id, commands.Origin{}, task.RequestRetry{Type: "SQL", Reason: "again"},
+		func(context.Context, string) (bool, error) { return true, nil })
 	require.NoError(t, err)
 	got := b.await(id, "ends again", func(s task.State) bool {
 		return s.SubTasks["SQL"].Attempt == 2 && s.SubTasks["SQL"].State != task.StateRunning

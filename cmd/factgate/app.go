@@ -24,6 +24,7 @@ import (
 	"github.com/factgate/factgate/internal/graphqlapi"
 	"github.com/factgate/factgate/internal/httpapi"
 	"github.com/factgate/factgate/internal/pgdev"
+	"github.com/factgate/factgate/internal/retention"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 	"github.com/factgate/factgate/scanners"
@@ -42,6 +43,8 @@ type config struct {
 	manual     bool // no read model is begun by itself
 	scanners   []scanners.Scanner
 	scanMemory int64 // MiB; a share of what there is if 0
+	retention  retention.Policy
+	details    time.Duration // after which findings are pruned; 0: never
 	logger     *slog.Logger
 }
 
@@ -175,9 +178,16 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 
 // serve answers HTTP. /readyz says no until the event store answers.
 func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.Pool, blobs blob.Store) error {
-	questions := queries.New(db, log).WithReports(blobReader{blobs})
+	if c.retention.Packages > 0 || c.retention.Reports > 0 {
+		a.role(func(ctx context.Context) error { sweepBlobs(ctx, log, blobs, c.retention, c.logger); return nil })
+	}
+	if c.details > 0 {
+		a.role(func(ctx context.Context) error { pruneDetails(ctx, db, c.details, c.logger); return nil })
+	}
+	questions, use := queries.New(db, log).WithReports(blobReader{blobs}), commands.New(log)
+	a.role(func(ctx context.Context) error { tendPeople(ctx, use, c.logger); return nil })
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
-		Commands: commands.New(log), RuleBook: commands.NewRuleBook(log),
+		Commands: use, RuleBook: commands.NewRuleBook(log),
 		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}), HasBlob: blobReader{blobs}.has, Logger: c.logger,
 	})
 	if err != nil {
@@ -185,7 +195,7 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	}
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{
-			Commands: commands.New(log), Blobs: blobs, Queries: questions, Tool: tool(), GraphQL: graphql, Console: console.Handler(),
+			Commands: use, Blobs: blobs, Queries: questions, Tool: tool(), GraphQL: graphql, Console: console.Handler(),
 			Ready: log.Ping, Logger: c.logger,
 		}),
 		ReadHeaderTimeout: 10 * time.Second,

@@ -27,14 +27,11 @@ func (b blobReader) Open(ctx context.Context, key string) (io.ReadCloser, error)
 	}{io.NewSectionReader(file, 0, file.Size()), file}, nil
 }
 
-// has reports whether a blob is still there.
+// has claims a blob for a scan to come, and reports whether it is still there.
 func (b blobReader) has(ctx context.Context, key string) (bool, error) {
-	file, err := b.store.Open(ctx, blob.Key(key))
-	switch {
-	case errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrBadKey):
+	err := b.store.Claim(ctx, blob.Key(key))
+	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrBadKey) {
 		return false, nil
-	case err != nil:
-		return false, err
 	}
-	return true, file.Close()
+	return err == nil, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/internal/blob"
 	"github.com/factgate/factgate/internal/testbench"
 )
 
@@ -62,7 +64,9 @@ func TestRetryAndRescanAnswerAsCheckDoes(t *testing.T) {
 
 // Dead letters as another program's scanner leaves them behind.
 func TestDeadLettersAreListedAndSettledFromTheCommandLine(t *testing.T) {
-	store, blobs := testbench.NewStore(t), testbench.NewBlobs(t)
+	store, data := testbench.NewStore(t), t.TempDir()
+	theServers, err := blob.OpenDir(filepath.Join(data, "blobs"))
+	require.NoError(t, err)
 	c := commands.New(store)
 	park := func(id string) {
 		n, err := c.Start(t.Context(), id, commands.Origin{}, task.Start{Type: "MADE_UP", Scanner: task.Scanner{Name: "made-up", Instance: "one"}})
@@ -71,18 +75,20 @@ func TestDeadLettersAreListedAndSettledFromTheCommandLine(t *testing.T) {
 		require.NoError(t, err)
 	}
 	var ids []string
+	// The server has the first package; the others are not stored where it looks.
+	blobs := theServers
 	for _, content := range []string{"one", "two", "three"} {
 		id := testbench.Upload(t, c, blobs, []byte(content))
 		_, err := c.OpenWindow(t.Context(), id, commands.Origin{}, task.Open{Now: time.Now(), Window: time.Hour, Quiet: time.Second})
 		require.NoError(t, err)
-		ids = append(ids, id)
+		ids, blobs = append(ids, id), testbench.NewBlobs(t)
 	}
 	park(ids[0])
 	park(ids[1])
 	// This one stays open: somebody is at work.
-	_, err := c.Start(t.Context(), ids[2], commands.Origin{}, task.Start{Type: "SLOW", Scanner: task.Scanner{Instance: "one"}})
+	_, err = c.Start(t.Context(), ids[2], commands.Origin{}, task.Start{Type: "SLOW", Scanner: task.Scanner{Instance: "one"}})
 	require.NoError(t, err)
-	s := serve(t, t.TempDir(), "--eventstore", store.Node.ConnectionString(), "--quiet", "1s")
+	s := serve(t, data, "--eventstore", store.Node.ConnectionString(), "--quiet", "1s")
 	defer s.kill()
 	cli := func(args ...string) ran { return run(t, append(args, "--server", s.url)...) }
 
@@ -134,6 +140,7 @@ func TestDeadLettersAreListedAndSettledFromTheCommandLine(t *testing.T) {
 	}
 	require.Equal(t, 1, retries)
 
+	require.Contains(t, cli("deadletters", "replay", ids[1], "MADE_UP", "--reason", "x").errors, "package.expired")
 	require.Zero(t, cli("deadletters", "discard", ids[1], "MADE_UP", "--reason", "no use", "--by", "wang").code)
 	require.Contains(t, cli("deadletters", "show", ids[1], "MADE_UP").out, "by wang: no use")
 	require.Contains(t, cli("deadletters", "replay", ids[1], "MADE_UP", "--reason", "x").errors, "dead_letter.discarded")

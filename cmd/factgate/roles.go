@@ -102,6 +102,7 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 	switch r {
 	case apiRole:
 		flags.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the HTTP server; port 0 takes a free one")
+		c.allRetentionFlags(cmd)
 	case projectorRole:
 		c.rebuildFlag(cmd)
 	case coordinatorRole:
@@ -115,6 +116,9 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 			if f := flags.Lookup(name); f != nil && f.Value.String() == "" {
 				return fmt.Errorf("factgate %s needs --%s, or FACTGATE_%s", r, name, strings.ToUpper(name))
 			}
+		}
+		if err := c.checkRetention(); err != nil {
+			return err
 		}
 		if c.scanners, err = chosenScanners(args); err != nil {
 			return err

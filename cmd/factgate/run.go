@@ -33,6 +33,9 @@ With --eventstore and --database it uses servers of yours instead.`,
 				level = slog.LevelDebug
 			}
 			c.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+			if err := c.checkRetention(); err != nil {
+				return err
+			}
 			return serveUntilStopped(cmd, c)
 		},
 	}
@@ -44,6 +47,7 @@ With --eventstore and --database it uses servers of yours instead.`,
 	c.timeFlags(cmd, 0, "the rule set's, 10s")
 	c.rebuildFlag(cmd)
 	c.memoryFlag(cmd)
+	c.allRetentionFlags(cmd)
 	return cmd
 }
 

@@ -316,7 +316,10 @@ var appends = []promise{
 
 	{"refuses streams that were deleted for good", func(t *trial) {
 		t.fill(t.stream("a"), "Noted", 3)
-		require.NoError(t, t.tombstone(t.ctx, t.stream("a")))
+		require.NoError(t, t.log.Tombstone(t.ctx, t.stream("never was")))
+		for range 2 { // the second time it is so already
+			require.NoError(t, t.log.Tombstone(t.ctx, t.stream("a")))
+		}
 		for name, err := range map[string]error{
 			"reading":           t.failure(t.log.ReadStream(t.ctx, t.stream("a"), 0)),
 			"reading backwards": t.failure(t.log.ReadStreamBackwards(t.ctx, t.stream("a"), 1)),

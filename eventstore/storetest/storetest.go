@@ -21,9 +21,6 @@ type Server struct {
 	// Open makes a log for one promise and arranges for it to be closed. The logs
 	// may share a server.
 	Open func(t *testing.T) eventstore.Log
-	// Tombstone deletes a stream for good. The contract has no word for that, only
-	// for finding it done.
-	Tombstone func(ctx context.Context, stream eventstore.StreamID) error
 }
 
 // Run tests every promise, each with a log of its own and all at once.
@@ -62,14 +59,12 @@ type trial struct {
 	ctx   context.Context
 	token string
 	made  int
-
-	tombstone func(context.Context, eventstore.StreamID) error
 }
 
 func begin(t *testing.T, server Server) *trial {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	return &trial{T: t, log: server.Open(t), ctx: ctx, token: rand.Text()[:10], tombstone: server.Tombstone}
+	return &trial{T: t, log: server.Open(t), ctx: ctx, token: rand.Text()[:10]}
 }
 
 // stream names a stream that does not exist yet.

@@ -6,7 +6,7 @@
 // bytes have the same [Key] everywhere, so storing them again costs no space. It
 // refuses keys that it could not have given out.
 //
-// It does not decide what a blob is, who may read it, or when it expires, and
+// It does not decide what a blob is, who may read it, or when it is removed, and
 // does not compare contents with the digest when they are read back.
 //
 // [OpenDir] is the store in a local folder. blobtest.Exercise is the contract as
@@ -20,7 +20,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
+	"time"
 )
 
 // Store keeps blobs. It is safe for concurrent use, also by several processes
@@ -44,6 +46,26 @@ type Store interface {
 	// [ErrNotFound] if there is no such blob, [ErrBadKey] if there cannot be, and
 	// otherwise a *StorageError.
 	Open(ctx context.Context, key Key) (Blob, error)
+
+	// Claim makes a blob as new as one that was just put, so that no Remove which
+	// was decided before takes it away. Errors are those of Open.
+	Claim(ctx context.Context, key Key) error
+
+	// List yields all blobs, in no promised order; one that comes or goes meanwhile
+	// may be among them or not. After an error nothing more is yielded.
+	List(ctx context.Context) iter.Seq2[Stored, error]
+
+	// Remove takes a blob away if it was neither put nor claimed since before, and
+	// reports whether it did. Whoever has opened it reads on. It is not durable: a
+	// crash of the machine may bring the blob back.
+	Remove(ctx context.Context, key Key, before time.Time) (bool, error)
+}
+
+// Stored is a blob in a list.
+type Stored struct {
+	Key  Key
+	Size int64
+	At   time.Time // when it was last put or claimed, by the storage's clock
 }
 
 // Blob is the content of an opened blob. ReadAt may be called concurrently, but

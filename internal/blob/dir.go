@@ -18,6 +18,7 @@ import (
 //
 //	DIR/sha256/9f/9f86d081…   a blob, complete and durable
 //	DIR/incoming/put-…        a blob on its way; locked by the Put that writes it
+//	DIR/removing              locked by whoever removes a blob (alone), or puts or claims one
 //
 // A Put writes and syncs its file in incoming, renames it to its name, and syncs
 // the folders that now hold it. The lock (flock) lives as long as the process:
@@ -90,6 +91,11 @@ func (d *Dir) Put(ctx context.Context, r io.Reader, limit int64) (Info, error) {
 		return Info{}, fmt.Errorf("blob: put: %w", err)
 	}
 	key := KeyOf(digest)
+	leave, err := d.lock(syscall.LOCK_SH)
+	if err != nil {
+		return Info{}, &StorageError{Op: "lock its folder", Err: err}
+	}
+	defer leave()
 	if err := d.commit(file.Name(), d.path(key)); err != nil {
 		return Info{}, &StorageError{Op: "keep a file", Err: err}
 	}
@@ -124,11 +130,7 @@ func (d *Dir) Open(ctx context.Context, key Key) (Blob, error) {
 	}
 	file, err := os.Open(d.path(key))
 	if errors.Is(err, fs.ErrNotExist) {
-		// Without the folder itself (a mount that is away) nothing is known of the blob.
-		if _, err := os.Stat(d.incoming); err != nil {
-			return nil, &StorageError{Op: "find its folder", Err: err}
-		}
-		return nil, fmt.Errorf("%w: %s", ErrNotFound, key)
+		return nil, d.absent(key)
 	} else if err != nil {
 		return nil, &StorageError{Op: "open a blob", Err: err}
 	}

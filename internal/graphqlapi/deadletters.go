@@ -87,7 +87,7 @@ type deadLetterArgs struct {
 // ReplayDeadLetter asks for another attempt, once.
 func (q *query) ReplayDeadLetter(ctx context.Context, args deadLetterArgs) (*taskChange, error) {
 	return q.settle(ctx, args, func(id string, by commands.Origin, attempt int) (commands.Done, error) {
-		return q.commands.Replay(ctx, id, by, task.ReplayDeadLetter{Type: args.Type, Reason: args.Reason, Attempt: attempt})
+		return q.commands.Replay(ctx, id, by, task.ReplayDeadLetter{Type: args.Type, Reason: args.Reason, Attempt: attempt}, q.hasBlob)
 	})
 }
 
@@ -146,7 +146,6 @@ func (r *deadLetterResolver) Reason() *textResolver     { return bilingual(r.d.R
 func (r *deadLetterResolver) Scanner() *scannerResolver { return &scannerResolver{r.d.Scanner} }
 func (r *deadLetterResolver) State() string             { return string(r.d.State) }
 func (r *deadLetterResolver) SettledAt() *graphql.Time  { return instant(r.d.SettledAt) }
-func (r *deadLetterResolver) SettledBy() *string        { return given(r.d.SettledBy) }
 func (r *deadLetterResolver) SettledReason() *string    { return given(r.d.SettledReason) }
 
 type parkedUpload struct{ p queries.ParkedUpload }

@@ -70,8 +70,9 @@ type Options struct {
 	// ReadModels carries out what is wished for read models; without it such wishes
 	// are refused.
 	ReadModels *projections.Registry
-	// HasBlob reports whether a blob is still stored; rescans ask it.
-	HasBlob func(ctx context.Context, key string) (bool, error)
+	// HasBlob claims a blob and reports whether it is still stored; wishes for
+	// another scan ask it.
+	HasBlob commands.There
 	// Timeout bounds a query; 0 means 15 s.
 	Timeout time.Duration
 	// Wait bounds how long a query waits for a position; 0 means 5 s.
@@ -140,7 +141,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.o.Timeout)
 	defer cancel()
-	out, result := h.execute(ctx, req, r.Method == http.MethodPost)
+	out, result := h.execute(ctx, req, r.Method == http.MethodPost, prefersChinese(r))
 	status := http.StatusOK
 	if len(result.Errors) > 0 && ctx.Err() == nil && !executed(result.Errors) {
 		status = http.StatusBadRequest // refused as a whole
@@ -150,11 +151,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // execute answers a request from one read model. If the read model was switched
 // while it was read, the request is executed once more while no switch can be.
-func (h *Handler) execute(ctx context.Context, req request, mayWrite bool) (response, *graphql.Response) {
+func (h *Handler) execute(ctx context.Context, req request, mayWrite, zh bool) (response, *graphql.Response) {
 	var ledger *ledger
 	var result *graphql.Response
 	once := func() {
-		ledger = newLedger(mayWrite)
+		ledger = newLedger(mayWrite, zh, h.o.Commands)
 		result = h.schema.Exec(withLedger(ctx, ledger), req.Query, req.OperationName, req.Variables)
 	}
 	once()

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain"
 	"github.com/factgate/factgate/queries"
 )
@@ -13,6 +14,8 @@ import (
 // ledger keeps what one request has cost and read.
 type ledger struct {
 	mayWrite bool // it came by POST: a link on a foreign page cannot do that
+	zh       bool // texts that have no field for each language are in Chinese
+	people   *commands.Commands
 
 	mu      sync.Mutex
 	entries int
@@ -22,7 +25,9 @@ type ledger struct {
 	mixed   bool // parts were read from different read models
 }
 
-func newLedger(mayWrite bool) *ledger { return &ledger{mayWrite: mayWrite} }
+func newLedger(mayWrite, zh bool, people *commands.Commands) *ledger {
+	return &ledger{mayWrite: mayWrite, zh: zh, people: people}
+}
 
 type ledgerKey struct{}
 

@@ -16,7 +16,8 @@ const (
 )
 
 // mayWrite is asked before every mutation: it refuses what came by GET, which any
-// page may have sent, and says who is behind the wish.
+// page may have sent, and says who is behind the wish: by a token, as no name of a
+// person goes into the log.
 func (q *query) mayWrite(ctx context.Context, by *string) (commands.Origin, error) {
 	name := text(by)
 	switch {
@@ -29,9 +30,14 @@ func (q *query) mayWrite(ctx context.Context, by *string) (commands.Origin, erro
 	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxBy:
 		return commands.Origin{}, &domain.Error{Kind: domain.Invalid, Rule: "by.invalid",
 			Msg: "by is a name of at most 100 characters", MsgZH: "by 应为不超过 100 个字符的名称"}
-	case name == "":
-		name = "operator"
 	}
 	ledgerOf(ctx).wish()
-	return commands.Origin{Actor: name}, ledgerOf(ctx).spend(wishCost)
+	if err := ledgerOf(ctx).spend(wishCost); err != nil {
+		return commands.Origin{}, err
+	}
+	token, err := q.commands.Pseudonym(ctx, name)
+	if token == "" {
+		token = "operator"
+	}
+	return commands.Origin{Actor: token}, err
 }

@@ -59,7 +59,7 @@ func (q *query) RetrySubTask(ctx context.Context, args struct {
 	if err != nil {
 		return nil, err
 	}
-	done, err := q.commands.Retry(ctx, id.String(), by, task.RequestRetry{Type: args.Type, Reason: args.Reason, After: attempt})
+	done, err := q.commands.Retry(ctx, id.String(), by, task.RequestRetry{Type: args.Type, Reason: args.Reason, After: attempt}, q.hasBlob)
 	return changed(id.String(), done, err)
 }
 

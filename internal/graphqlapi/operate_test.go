@@ -181,7 +181,11 @@ func TestADeadLetterIsReplayedOnceHoweverOftenItIsAsked(t *testing.T) {
 
 	replay := `replayDeadLetter(task: $id, type: "SQL", reason: "disk is back", by: "li", attempt: $attempt)`
 	ask := map[string]any{"id": ids[0].String(), "attempt": 1}
+	withoutPackages := w.operator(false)
+	require.Equal(t, "package.expired", refused(t, withoutPackages, replay, ask))
+	require.Equal(t, "package.expired", refused(t, withoutPackages, `retrySubTask(task: $id, type: "SQL", reason: "x")`, ask))
 	require.Equal(t, true, wish(t, h, replay, ask)["changed"])
+	require.Equal(t, false, wish(t, withoutPackages, replay, ask)["changed"], "it is so already")
 	require.Equal(t, false, wish(t, h, replay, ask)["changed"])
 	w.tell(ids[0], task.SubTaskStarted{Type: "SQL", Attempt: 2}, task.SubTaskCompleted{Type: "SQL", Attempt: 2, Result: task.Pass})
 	require.Equal(t, false, wish(t, h, replay, ask)["changed"])

@@ -20,7 +20,7 @@ type query struct {
 	commands *commands.Commands
 	book     *commands.RuleBook
 	registry *projections.Registry
-	hasBlob  func(context.Context, string) (bool, error)
+	hasBlob  commands.There
 }
 
 type tasksArgs struct {

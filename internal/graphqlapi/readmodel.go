@@ -48,7 +48,6 @@ func (r *readModelResolver) Layout() int32             { return small(r.m.Layout
 func (r *readModelResolver) Readable() bool            { return r.m.Readable }
 func (r *readModelResolver) State() string             { return string(r.m.State) }
 func (r *readModelResolver) Reason() string            { return r.m.Reason }
-func (r *readModelResolver) By() string                { return r.m.By }
 func (r *readModelResolver) BegunAt() graphql.Time     { return *instant(&r.m.BegunAt) }
 func (r *readModelResolver) PromotedAt() *graphql.Time { return instant(r.m.PromotedAt) }
 func (r *readModelResolver) RetiredAt() *graphql.Time  { return instant(r.m.RetiredAt) }
@@ -111,7 +110,6 @@ func (r *skippedResolver) Stream() string   { return r.s.Stream }
 func (r *skippedResolver) Revision() int32  { return small(r.s.Revision) }
 func (r *skippedResolver) Type() string     { return r.s.Type }
 func (r *skippedResolver) Reason() string   { return r.s.Reason }
-func (r *skippedResolver) By() string       { return r.s.By }
 
 // SkippedFacts of a task.
 func (r *taskResolver) SkippedFacts() (int32, error) {

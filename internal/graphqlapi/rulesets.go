@@ -120,7 +120,6 @@ func (r *ruleSetVersion) Name() string    { return r.s.Name }
 func (r *ruleSetVersion) Version() int32  { return small(r.v.Version) }
 func (r *ruleSetVersion) Digest() string  { return r.v.Digest }
 func (r *ruleSetVersion) BuiltIn() bool   { return r.v.BuiltIn }
-func (r *ruleSetVersion) By() *string     { return given(r.v.By) }
 func (r *ruleSetVersion) Active() bool    { return r.s.ActiveFor("") == r.v.Version }
 func (r *ruleSetVersion) InService() bool { return r.s.Ref(r.v) == r.everybodys }
 

@@ -83,7 +83,6 @@ func (r *scannerTypeResolver) Instances() []*instanceResolver {
 type retirementResolver struct{ r queries.Retirement }
 
 func (r *retirementResolver) At() graphql.Time { return *instant(&r.r.At) }
-func (r *retirementResolver) By() *string      { return given(r.r.By) }
 func (r *retirementResolver) Reason() string   { return r.r.Reason }
 
 type instanceResolver struct{ i queries.ScannerInstance }

@@ -114,7 +114,6 @@ func (r *taskResolver) Version() string            { return r.t.Version }
 func (r *taskResolver) FileName() string           { return r.t.FileName }
 func (r *taskResolver) Size() Long                 { return Long(r.t.Size) }
 func (r *taskResolver) SHA256() string             { return r.t.SHA256 }
-func (r *taskResolver) UploadedBy() string         { return r.t.UploadedBy }
 func (r *taskResolver) UploadedAt() *graphql.Time  { return instant(r.t.UploadedAt) }
 func (r *taskResolver) CreatedAt() *graphql.Time   { return instant(r.t.CreatedAt) }
 func (r *taskResolver) Deadline() *graphql.Time    { return instant(r.t.Deadline) }
@@ -231,7 +230,6 @@ func (r *factResolver) Revision() int32          { return small(r.f.Revision) }
 func (r *factResolver) Position() string         { return strconv.FormatUint(uint64(r.f.Position), 10) }
 func (r *factResolver) RecordedAt() graphql.Time { return *instant(&r.f.At) }
 func (r *factResolver) Late() bool               { return r.f.Late }
-func (r *factResolver) Actor() *string           { return given(r.f.Actor) }
 func (r *factResolver) Data() JSON               { return JSON(r.f.Data) }
 
 type verdictResolver struct{ v task.MainTaskConverged }

@@ -104,7 +104,7 @@ var (
 	}
 	statusOfRule = map[string]int{
 		"zip.too_large": http.StatusRequestEntityTooLarge, "upload.content_type": http.StatusUnsupportedMediaType,
-		"http.method": http.StatusMethodNotAllowed, "http.cross_origin": http.StatusForbidden,
+		"package.expired": http.StatusGone, "http.method": http.StatusMethodNotAllowed, "http.cross_origin": http.StatusForbidden,
 	}
 )
 

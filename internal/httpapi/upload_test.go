@@ -106,7 +106,10 @@ func TestARawZipBecomesATask(t *testing.T) {
 	fact := facts[0].Fact.(task.ZipUploaded)
 	require.Equal(t, "dw", fact.Project)
 	require.Equal(t, "1.2", fact.Version)
-	require.Equal(t, "li", fact.UploadedBy)
+	require.True(t, strings.HasPrefix(fact.UploadedBy, "person:v1:"), "no name of a person goes into the log")
+	name, state := b.commands.NameOf(t.Context(), fact.UploadedBy)
+	require.Equal(t, commands.Named, state)
+	require.Equal(t, "li", name)
 	require.Equal(t, "包.zip", fact.FileName)
 	require.EqualValues(t, len(content), fact.Size)
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -165,6 +166,87 @@ func Exercise(t *testing.T, newStore func(t *testing.T) blob.Store) {
 		require.Equal(t, content, got)
 	})
 
+	t.Run("all blobs are listed and can be removed", func(t *testing.T) {
+		store := newStore(t)
+		stored := map[blob.Key]int64{}
+		for i := range 20 {
+			info, err := store.Put(ctx, bytes.NewReader(Content(i)), plenty)
+			require.NoError(t, err)
+			stored[info.Key] = info.Size
+		}
+		list := func() map[blob.Key]int64 {
+			listed := map[blob.Key]int64{}
+			for b, err := range store.List(ctx) {
+				require.NoError(t, err)
+				require.WithinDuration(t, time.Now(), b.At, time.Hour)
+				require.NotContains(t, listed, b.Key)
+				listed[b.Key] = b.Size
+			}
+			return listed
+		}
+		require.Equal(t, stored, list())
+		for range store.List(ctx) {
+			break // leaving early is fine
+		}
+		for key := range stored {
+			removed, err := store.Remove(ctx, key, time.Now().Add(-time.Hour))
+			require.NoError(t, err)
+			require.False(t, removed, "it is newer than that")
+			opened, err := store.Open(ctx, key)
+			require.NoError(t, err)
+			for _, want := range []bool{true, false} {
+				removed, err = store.Remove(ctx, key, time.Now().Add(time.Hour))
+				require.NoError(t, err)
+				require.Equal(t, want, removed)
+			}
+			content, err := io.ReadAll(io.NewSectionReader(opened, 0, opened.Size()))
+			require.NoError(t, err, "whoever has opened it reads on")
+			require.EqualValues(t, stored[key], len(content))
+			require.NoError(t, opened.Close())
+			_, err = store.Open(ctx, key)
+			require.ErrorIs(t, err, blob.ErrNotFound)
+			require.ErrorIs(t, store.Claim(ctx, key), blob.ErrNotFound)
+		}
+		require.Empty(t, list())
+		info, err := store.Put(ctx, bytes.NewReader(Content(7)), plenty)
+		require.NoError(t, err)
+		requireContent(t, store, info.Key, Content(7))
+	})
+
+	t.Run("what is put or claimed is new", func(t *testing.T) {
+		store := newStore(t)
+		for name, renew := range map[string]func(blob.Key) error{
+			"put":   func(blob.Key) error { _, err := store.Put(ctx, bytes.NewReader(Content(9)), plenty); return err },
+			"claim": func(key blob.Key) error { return store.Claim(ctx, key) },
+		} {
+			info, err := store.Put(ctx, bytes.NewReader(Content(9)), plenty)
+			require.NoError(t, err)
+			old := listed(t, store, info.Key).At
+			require.Eventually(t, func() bool {
+				require.NoError(t, renew(info.Key))
+				return listed(t, store, info.Key).At.After(old)
+			}, 10*time.Second, time.Millisecond, name)
+			removed, err := store.Remove(ctx, info.Key, old.Add(time.Nanosecond))
+			require.NoError(t, err)
+			require.False(t, removed, name)
+		}
+	})
+
+	t.Run("an upload whose content is being removed is never lost", func(t *testing.T) {
+		store, content := newStore(t), Content(100)
+		for range 200 {
+			begun := time.Now().Add(-time.Hour)
+			var both sync.WaitGroup
+			var info blob.Info
+			var put, remove error
+			both.Go(func() { info, put = store.Put(ctx, bytes.NewReader(content), plenty) })
+			both.Go(func() { _, remove = store.Remove(ctx, blob.KeyOf(sha256.Sum256(content)), begun) })
+			both.Wait()
+			require.NoError(t, errors.Join(put, remove))
+			requireContent(t, store, info.Key, content)
+		}
+	})
+
 	t.Run("keys", func(t *testing.T) {
 		store := newStore(t)
 		_, err := store.Open(ctx, blob.KeyOf(sha256.Sum256([]byte("never stored"))))
@@ -172,8 +254,23 @@ func Exercise(t *testing.T, newStore func(t *testing.T) blob.Store) {
 		for _, bad := range []blob.Key{"", "/etc/passwd", "../../etc/passwd", "sha256/../../x"} {
 			_, err := store.Open(ctx, bad)
 			require.ErrorIs(t, err, blob.ErrBadKey, "%q", bad)
+			require.ErrorIs(t, store.Claim(ctx, bad), blob.ErrBadKey, "%q", bad)
+			_, err = store.Remove(ctx, bad, time.Now())
+			require.ErrorIs(t, err, blob.ErrBadKey, "%q", bad)
 		}
 	})
+}
+
+func listed(t *testing.T, store blob.Store, key blob.Key) blob.Stored {
+	t.Helper()
+	for b, err := range store.List(context.Background()) {
+		require.NoError(t, err)
+		if b.Key == key {
+			return b
+		}
+	}
+	t.Fatalf("%s is not listed", key)
+	return blob.Stored{}
 }
 
 // Content returns n bytes that look random and are the same every time.
