@@ -345,9 +345,10 @@ func (d *deployment) compare(t *testing.T, facts []task.Recorded, got *known) {
 	require.Equal(t, v.Evidence, got.Verdict.Evidence)
 	require.Equal(t, [][]string{v.Succeeded, v.Failed, v.Errored, v.Unfinished, v.Declined},
 		[][]string{got.Verdict.Succeeded, got.Verdict.Failed, got.Verdict.Errored, got.Verdict.Unfinished, got.Verdict.Declined})
-	// Whoever is known and was not heard before the window closed is named.
-	closed := slices.IndexFunc(facts, func(r task.Recorded) bool { _, ok := r.Fact.(task.WindowClosed); return ok })
-	before := task.Fold(facts[:closed])
+	// Whoever is known and was not heard before the window closed is named. What came
+	// after its end, and before anybody had closed it, was not heard in it.
+	end := task.Fold(facts).Closed.ClosedAt
+	before := task.Fold(facts[:slices.IndexFunc(facts, func(r task.Recorded) bool { return r.At.After(end) })])
 	_, declined := before.Declined["SQL"]
 	heard := declined || slices.Contains(before.Observed(), "SQL")
 	require.Equal(t, !heard, slices.Contains(got.Silent, "SQL"), "silent %v", got.Silent)
