@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/factgate/factgate/bench/internal/lab"
+)
+
+// Emmett comes from npm; the lock file pins it by its digest.
+var (
+	//go:embed emmett/package.json
+	emmettPackage []byte
+	//go:embed emmett/package-lock.json
+	emmettLock []byte
+	//go:embed emmett/rebuild.mjs
+	emmettScript []byte
+)
+
+const (
+	emmettName     = "Emmett, its projection"
+	emmettHandName = "Emmett, SQL by hand"
+)
+
+type emmett struct {
+	pool    *pgxpool.Pool
+	process *lab.Process
+	tasks   int
+	turns   int
+}
+
+// openEmmett starts its process, has it make its tables, and fills them as appends
+// would, only faster.
+func openEmmett(ctx context.Context, b *bench) (_ *emmett, err error) {
+	dir := filepath.Join(b.dir, "emmett")
+	err = lab.NPM(ctx, dir, map[string][]byte{"package.json": emmettPackage, "package-lock.json": emmettLock, "rebuild.mjs": emmettScript})
+	if err != nil {
+		return nil, fmt.Errorf("%w (leave it out with -emmett=false)", err)
+	}
+	e := &emmett{tasks: b.emmett}
+	if e.pool, err = b.pg.Open(ctx, "emmett", 2, ""); err != nil {
+		return nil, err
+	}
+	database, err := b.pg.URL("emmett")
+	if err != nil {
+		return nil, err
+	}
+	if e.process, err = lab.StartIn(ctx, dir, "node", "rebuild.mjs", database); err != nil {
+		return nil, err
+	}
+	b.begun = append(b.begun, e.process)
+	if err := e.ask(ctx, "migrate"); err != nil {
+		return nil, err
+	}
+	return e, pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `create temporary table filling (stream_id text, stream_position bigint, message_data jsonb, message_metadata jsonb, message_type text, message_id text) on commit drop`); err != nil {
+			return err
+		}
+		next, stop := iter.Pull(facts(0, e.tasks))
+		defer stop()
+		order := []string{"stream_id", "stream_position", "message_data", "message_metadata", "message_type", "message_id"}
+		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"filling"}, order, pgx.CopyFromFunc(func() ([]any, error) {
+			v, ok := next()
+			if !ok {
+				return nil, nil
+			}
+			return []any{v.stream(), v.revision + 1, json.RawMessage(v.data), json.RawMessage(v.metadata), v.kind, v.id.String()}, nil
+		})); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `insert into emt_messages (stream_id, stream_position, partition, message_data, message_metadata, message_schema_version, message_type, message_id, transaction_id)
+			select stream_id, stream_position, 'emt:default', message_data, message_metadata, '1', message_type, message_id, pg_current_xact_id() from filling`)
+		return err
+	})
+}
+
+func (e *emmett) ask(ctx context.Context, wish string) error {
+	said, err := e.process.Ask(ctx, wish)
+	if err == nil && said != "done" {
+		err = fmt.Errorf("emmett says %q", said)
+	}
+	return err
+}
+
+// rebuild is one turn of one of its projections, into empty tables.
+func (e *emmett) rebuild(ctx context.Context, how string, batch int) (time.Duration, error) {
+	table := map[string]string{"pongo": "tasks", "sql": "tasks_by_hand"}[how]
+	if _, err := e.pool.Exec(ctx, "drop table if exists "+table); err != nil {
+		return 0, err
+	}
+	e.turns++
+	begun := time.Now()
+	if err := e.ask(ctx, fmt.Sprintf("rebuild %s %d turn-%d", how, batch, e.turns)); err != nil {
+		return 0, err
+	}
+	took := time.Since(begun)
+	status := map[string]string{"pongo": "tasks where data->>'status' is not null", "sql": "tasks_by_hand where status is not null"}[how]
+	if err := count(ctx, e.pool, e.tasks, map[string]int{status: 1}); err != nil {
+		return 0, err
+	}
+	var at int64
+	err := e.pool.QueryRow(ctx, `select last_processed_checkpoint::bigint from emt_processors where processor_id = $1`, fmt.Sprintf("turn-%d", e.turns)).Scan(&at)
+	if err == nil && at < int64(e.tasks*factsPerTask) {
+		err = fmt.Errorf("its checkpoint is %d", at)
+	}
+	return took, err
+}
