@@ -31,9 +31,11 @@
 //	                       decoded while this one is written; a row in the same tables as ours
 //	message-db, task rows  the same with one row a task and nothing else
 //	Emmett, its projection its consumer, projector and single-stream projection of documents, one
-//	                       a task; without a pause between batches; the best batch size counts
-//	Emmett, SQL by hand    the same with one upsert of a batch that was folded by hand; no more
-//	                       than a task's columns
+//	                       a task, in batches of the best size and without a pause between
+//	                       them; from its first event until its checkpoint is at the end. Of
+//	                       fewer tasks, as it takes its time
+//	Emmett, SQL by hand    the same with one upsert of a batch that was folded by hand: no more
+//	                       than a task's columns, of all tasks
 //	receive only           the official client's catch-up subscription, nothing done
 //
 // Nobody's writer waits for the disk at a commit: what a crash takes is folded again.

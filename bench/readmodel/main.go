@@ -71,8 +71,8 @@ func parse(args []string, progress io.Writer) (options, error) {
 	f.IntVar(&o.rotations, "rotations", 3, "how often each side has its turn")
 	f.IntVar(&o.tasks, "rebuild-tasks", 10_000, fmt.Sprintf("tasks in the log that is rebuilt from, %d facts each", factsPerTask))
 	f.IntVar(&o.batch, "batch", 1_000, "events that a fold of message-db takes at a time")
-	f.IntVar(&o.emmett, "emmett-tasks", 10_000, "tasks that Emmett rebuilds from; its rate falls with them")
-	list(f, &o.batches, "emmett-batches", []int{100, 1_000, 10_000}, "batch sizes of Emmett; the best one counts")
+	f.IntVar(&o.emmett, "emmett-tasks", 500, "tasks that Emmett's own projection rebuilds from; its rate does not rise with them")
+	list(f, &o.batches, "emmett-batches", []int{1_000, 10_000}, "batch sizes of Emmett; the first rotation finds the best")
 	f.IntVar(&o.events, "events", 1_000, "events of a turn of the live part")
 	list(f, &o.sizes, "tasks", []int{10_000, 100_000}, "tasks of the growth part's read models; the first is what the others are compared with")
 	f.IntVar(&o.requests, "requests", 300, "times that a turn asks each query")
@@ -85,9 +85,9 @@ func parse(args []string, progress io.Writer) (options, error) {
 		o.rotations, o.tasks, o.emmett, o.batches = 1, 300, 100, []int{1_000}
 		o.events, o.sizes, o.requests = 30, []int{200, 600}, 10
 	}
-	if o.rotations < 1 || o.tasks < 1 || o.emmett < 1 || o.emmett > o.tasks || o.batch < 1 || o.events < 1 || o.requests < 1 || len(o.sizes) == 0 || len(o.batches) == 0 ||
+	if o.rotations < 1 || o.tasks < 1 || o.emmett < 1 || o.batch < 1 || o.events < 1 || o.requests < 1 || len(o.sizes) == 0 || len(o.batches) == 0 ||
 		slices.Min(o.sizes) < 20 || slices.Min(o.batches) < 1 {
-		return o, errors.New("use at least 1 rotation, task, event, request and batch, 20 tasks in each growth size, and no more tasks for Emmett than for the others")
+		return o, errors.New("use at least 1 rotation, task, event, request and batch, and 20 tasks in each growth size")
 	}
 	return o, nil
 }

@@ -21,11 +21,10 @@ type Process struct {
 	URL    string
 	Pprof  string        // address of its profiles, or ""
 	Opened time.Duration // from its start to "ready"
-	// Said are the lines behind "ready"; what nobody takes is lost.
-	Said chan string
 
 	cmd    *exec.Cmd
 	input  io.WriteCloser
+	said   chan string   // the lines behind "ready"; what nobody takes is lost
 	ended  chan struct{} // closed when it has ended
 	err    error         // of its end
 	errors bytes.Buffer  // what it said on standard error; read it after ended
@@ -38,7 +37,7 @@ func Start(ctx context.Context, program string, args ...string) (*Process, error
 
 // StartIn is Start in a folder.
 func StartIn(ctx context.Context, dir, program string, args ...string) (*Process, error) {
-	p := &Process{cmd: exec.Command(program, args...), ended: make(chan struct{}), Said: make(chan string, 16)}
+	p := &Process{cmd: exec.Command(program, args...), ended: make(chan struct{}), said: make(chan string, 16)}
 	p.cmd.Dir = dir
 	p.cmd.Stderr = &p.errors
 	// Whatever becomes of us, no server stays behind.
@@ -62,7 +61,7 @@ func StartIn(ctx context.Context, dir, program string, args ...string) (*Process
 		for err == nil {
 			if line, err = lines.ReadString('\n'); err == nil {
 				select {
-				case p.Said <- strings.TrimSpace(line):
+				case p.said <- strings.TrimSpace(line):
 				default:
 				}
 			}
@@ -102,8 +101,13 @@ func (p *Process) Ask(ctx context.Context, line string) (string, error) {
 	if _, err := io.WriteString(p.input, line+"\n"); err != nil {
 		return "", err
 	}
+	return p.Hear(ctx)
+}
+
+// Hear returns the next line that the process says.
+func (p *Process) Hear(ctx context.Context) (string, error) {
 	select {
-	case said := <-p.Said:
+	case said := <-p.said:
 		return said, nil
 	case <-p.ended:
 		return "", fmt.Errorf("%s ended: %w: %s", p.cmd, p.err, p.errors.String())

@@ -3,9 +3,10 @@
 // answers each with a line.
 //
 //   migrate               make Emmett's tables
-//   rebuild HOW BATCH ID  project the whole log; HOW is pongo, its own projection of
-//                         documents, or sql, one upsert of a batch folded by hand;
-//                         ID names the processor, whose checkpoint is not there yet
+//   rebuild HOW BATCH ID  project the whole log, and say "begun" with the first event;
+//                         HOW is pongo, its own projection of documents, or sql, one
+//                         upsert of a batch folded by hand; ID names the processor,
+//                         whose checkpoint is not there yet
 import { createInterface } from 'node:readline';
 import { rawSql, sql } from '@event-driven-io/dumbo';
 import {
@@ -22,8 +23,18 @@ const canHandle = [
   'SubTaskRetryRequested', 'WindowClosed', 'MainTaskConverged',
 ];
 
+// begin is called with each event and says when the first one is there.
+let begun = false;
+const begin = () => {
+  if (!begun) {
+    begun = true;
+    console.log('begun');
+  }
+};
+
 // evolve folds a fact into a task's document.
 const evolve = (task, { type, data }) => {
+  begin();
   switch (type) {
     case 'ZipUploaded':
       return { ...task, project: data.project, version: data.version, fileName: data.fileName, size: data.size, sha256: data.sha256, uploadedBy: data.uploadedBy };
@@ -64,6 +75,7 @@ const byHand = postgreSQLRawBatchSQLProjection({
   name: 'tasks_by_hand',
   canHandle,
   evolve: (events) => {
+    begin();
     const rows = new Map();
     for (const { type, data, metadata } of events) {
       const id = metadata.streamName.slice('task-'.length);
@@ -102,6 +114,7 @@ const wishes = {
       stopWhen: { noMessagesLeft: true },
       pulling: { batchSize: Number(batchSize), pullingFrequencyInMs: 0 },
     });
+    begun = false;
     consumer.projector({ processorId, projection: { pongo, sql: byHand }[how] });
     await consumer.start();
     await consumer.close();
