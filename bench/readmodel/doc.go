@@ -30,12 +30,12 @@
 //	message-db, all rows   message-db, its category function by 1,000, the next batch read and
 //	                       decoded while this one is written; a row in the same tables as ours
 //	message-db, task rows  the same with one row a task and nothing else
-//	Emmett, its projection its consumer, projector and single-stream projection of documents, one
+//	Emmett, documents      its consumer, projector and single-stream projection of documents, one
 //	                       a task, in batches of the best size and without a pause between
-//	                       them; from its first event until its checkpoint is at the end. Of
-//	                       fewer tasks, as it takes its time
-//	Emmett, SQL by hand    the same with one upsert of a batch that was folded by hand: no more
-//	                       than a task's columns, of all tasks
+//	                       them; from its first event until its checkpoint, looked at every
+//	                       20 ms, is at the end. Of fewer tasks, as it takes its time
+//	Emmett, upserts        the same with a projection in SQL: an upsert of a task's columns. Its
+//	                       projector hands on one event at a time, so there is nothing to fold
 //	receive only           the official client's catch-up subscription, nothing done
 //
 // Nobody's writer waits for the disk at a commit: what a crash takes is folded again.

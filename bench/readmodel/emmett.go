@@ -26,8 +26,8 @@ var (
 )
 
 const (
-	emmettName     = "Emmett, its projection"
-	emmettHandName = "Emmett, SQL by hand"
+	emmettName     = "Emmett, documents"
+	emmettRowsName = "Emmett, upserts"
 )
 
 // emmett is a log of some tasks, and the process that projects it.

@@ -71,7 +71,7 @@ func parse(args []string, progress io.Writer) (options, error) {
 	f.IntVar(&o.rotations, "rotations", 3, "how often each side has its turn")
 	f.IntVar(&o.tasks, "rebuild-tasks", 10_000, fmt.Sprintf("tasks in the log that is rebuilt from, %d facts each", factsPerTask))
 	f.IntVar(&o.batch, "batch", 1_000, "events that a fold of message-db takes at a time")
-	f.IntVar(&o.emmett, "emmett-tasks", 500, "tasks that Emmett's own projection rebuilds from; its rate does not rise with them")
+	f.IntVar(&o.emmett, "emmett-tasks", 500, "tasks that Emmett rebuilds from; its rate does not rise with them")
 	list(f, &o.batches, "emmett-batches", []int{1_000, 10_000}, "batch sizes of Emmett; the first rotation finds the best")
 	f.IntVar(&o.events, "events", 1_000, "events of a turn of the live part")
 	list(f, &o.sizes, "tasks", []int{10_000, 100_000}, "tasks of the growth part's read models; the first is what the others are compared with")

@@ -44,7 +44,7 @@ func TestQuickRun(t *testing.T) {
 	text, err := os.ReadFile(figures)
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(text, &r))
-	for _, side := range []string{ourName, sameRowsName, taskRowsName, emmettName, emmettHandName, receiveName} {
+	for _, side := range []string{ourName, sameRowsName, taskRowsName, emmettName, emmettRowsName, receiveName} {
 		row := r.best(partRebuild, side)
 		require.NotNil(t, row, side)
 		require.Positive(t, row.Median.Rate, side)

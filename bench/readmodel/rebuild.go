@@ -53,11 +53,8 @@ func (b *bench) rebuilding(ctx context.Context) error {
 		}
 	}
 	if b.useEmmett {
-		for _, how := range []struct {
-			name, word string
-			tasks      int
-		}{{emmettName, "pongo", b.emmett}, {emmettHandName, "sql", b.tasks}} {
-			e, err := openEmmett(ctx, b, "emmett_"+how.word, how.tasks)
+		for _, how := range []struct{ name, word string }{{emmettName, "pongo"}, {emmettRowsName, "sql"}} {
+			e, err := openEmmett(ctx, b, "emmett_"+how.word, b.emmett)
 			if err != nil {
 				return fmt.Errorf("emmett: %w", err)
 			}

@@ -4,9 +4,9 @@
 //
 //   migrate               make Emmett's tables
 //   rebuild HOW BATCH ID  project the whole log, and say "begun" with the first event;
-//                         HOW is pongo, its own projection of documents, or sql, one
-//                         upsert of a batch folded by hand; ID names the processor,
-//                         whose checkpoint is not there yet
+//                         HOW is pongo, its own projection of documents, or sql, an
+//                         upsert; ID names the processor, whose checkpoint is not
+//                         there yet
 import { createInterface } from 'node:readline';
 import { rawSql, sql } from '@event-driven-io/dumbo';
 import {
@@ -70,7 +70,8 @@ const pongo = pongoSingleStreamProjection({
   evolve,
 });
 
-// byHand writes columns of tasks; what a batch does not know of a task stays.
+// byHand writes columns of tasks; what these events do not say of a task stays. The
+// projector of this version calls it with one event at a time.
 const byHand = postgreSQLRawBatchSQLProjection({
   name: 'tasks_by_hand',
   canHandle,
