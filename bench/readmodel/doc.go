@@ -1,14 +1,14 @@
 // Command readmodel measures the read model next to its peers and its floor, and says
 // which of its goals it reached.
 //
-//	make bench-readmodel                         the whole run, about twenty minutes
+//	make bench-readmodel                         the whole run, half an hour or so
 //	make bench-readmodel ARGS=-quick             everything once and briefly: a smoke test, no figures
 //	make bench-readmodel ARGS='-json FILE'       the same figures for a program
 //	make bench-readmodel ARGS='-parts rebuild,live -rotations 2'
 //	make bench-readmodel ARGS='-parts rebuild -emmett=false -message-db=false -profile DIR'
 //	                                             a processor profile of each projector, for go tool pprof
 //	make bench-readmodel ARGS='-parts growth -rotations 1 -tasks 10000,1000000'
-//	                                             a million tasks of 20 facts; filling the log takes longest
+//	                                             a million tasks of 20 facts: an hour and more, most of it filling the log
 //	make bench-readmodel ARGS='-parts growth -rotations 1 -requests 1 -tasks 50000,500000'
 //	                                             ten million facts beside one million
 //
