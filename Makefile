@@ -8,7 +8,7 @@ PORT ?= 8080
 
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/factgate (static, no C compiler needed)
@@ -56,8 +56,12 @@ bench: postgres ## Run all benchmarks
 bench-store: build postgres ## Measure the event store beside its peers and floors (ARGS='-quick', '-json FILE', …)
 	cd bench && $(GO) run ./store -factgate ../bin/factgate $(ARGS)
 
+.PHONY: bench-readmodel
+bench-readmodel: build postgres node ## Measure the read model beside its peers and its floor (ARGS='-quick', '-parts rebuild,live', …)
+	cd bench && $(GO) run ./readmodel -factgate ../bin/factgate $(ARGS)
+
 .PHONY: bench-smoke
-bench-smoke: postgres ## See that bench-store still works; its module is not part of make test
+bench-smoke: postgres node ## See that bench-store and bench-readmodel still work; their module is not part of make test
 	cd bench && $(GO) vet ./... && $(GO) test -timeout 10m ./...
 
 .PHONY: lint

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/factgate/factgate/bench/internal/lab"
 )
 
 // appender appends one event and returns when its side calls it durable. The
@@ -17,13 +19,13 @@ type appender interface {
 // side is one party of a comparison.
 type side struct {
 	name   string
-	server server // nil if it has none
+	server lab.Server // nil if it has none
 	appender
 	at     []int64 // what each stream was acknowledged up to
 	verify func(ctx context.Context, at []int64) error
 }
 
-func newSide(name string, s server, a appender, streams int) *side {
+func newSide(name string, s lab.Server, a appender, streams int) *side {
 	at := make([]int64, streams)
 	for i := range at {
 		at[i] = -1
@@ -41,13 +43,13 @@ func (b *bench) appending(ctx context.Context) error {
 		return err
 	}
 	defer end()
-	node := sides[0].server.(*process)
-	b.report.Memory.Idle, _ = node.memory()
+	node := sides[0].server.(*lab.Process)
+	b.report.Memory.Idle, _ = node.Memory()
 	for _, n := range writers {
 		for r := range b.rotations {
 			for _, s := range sides {
 				for _, other := range sides {
-					if err := idle(ctx, other.server, 5*time.Second); err != nil {
+					if err := lab.Idle(ctx, other.server, 5*time.Second); err != nil {
 						return err
 					}
 				}
@@ -55,12 +57,12 @@ func (b *bench) appending(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				b.report.add("append", load(n), s.name, c)
+				b.report.Add("append", load(n), s.name, c)
 				b.say("append, %2d writers, %d/%d  %-14s %8.0f events/s  p50 %6.3f ms  p99 %6.3f ms", n, r+1, b.rotations, s.name, c.Rate, c.P50, c.P99)
 			}
 		}
 	}
-	_, b.report.Memory.Load = node.memory()
+	_, b.report.Memory.Load = node.Memory()
 	for _, s := range sides {
 		if s.verify == nil {
 			continue
@@ -81,14 +83,14 @@ func load(writers int) string {
 }
 
 // appendCell is one turn of one side, with a short run first that does not count.
-func (b *bench) appendCell(ctx context.Context, s *side, writers int, l limit, name string) (cell, error) {
+func (b *bench) appendCell(ctx context.Context, s *side, writers int, l limit, name string) (lab.Cell, error) {
 	if _, err := b.append(ctx, s, writers, l.tenth()); err != nil {
-		return cell{}, err
+		return lab.Cell{}, err
 	}
-	if err := idle(ctx, s.server, time.Second); err != nil {
-		return cell{}, err
+	if err := lab.Idle(ctx, s.server, time.Second); err != nil {
+		return lab.Cell{}, err
 	}
-	before, ours := busy(s.server), ourTime()
+	before, ours := lab.Busy(s.server), lab.OurTime()
 	var durations []time.Duration
 	var elapsed time.Duration
 	work := func() (err error) {
@@ -103,21 +105,21 @@ func (b *bench) appendCell(ctx context.Context, s *side, writers int, l limit, n
 	} else {
 		err = work()
 	}
-	ours = ourTime() - ours
+	ours = lab.OurTime() - ours
 	if err != nil {
-		return cell{}, err
+		return lab.Cell{}, err
 	}
-	if err := idle(ctx, s.server, 5*time.Second); err != nil {
-		return cell{}, err
+	if err := lab.Idle(ctx, s.server, 5*time.Second); err != nil {
+		return lab.Cell{}, err
 	}
 	n := float64(len(durations))
 	slices.Sort(durations)
-	return cell{
+	return lab.Cell{
 		Rate:   n / elapsed.Seconds(),
-		P50:    milliseconds(durations[len(durations)/2]),
-		P99:    milliseconds(durations[len(durations)*99/100]),
-		Server: microseconds(busy(s.server)-before) / n,
-		Client: microseconds(ours) / n,
+		P50:    lab.Milliseconds(durations[len(durations)/2]),
+		P99:    lab.Milliseconds(durations[len(durations)*99/100]),
+		Server: lab.Microseconds(lab.Busy(s.server)-before) / n,
+		Client: lab.Microseconds(ours) / n,
 	}, nil
 }
 
@@ -167,7 +169,3 @@ func (b *bench) append(ctx context.Context, s *side, writers int, l limit) ([]ti
 	}
 	return slices.Concat(all...), nil
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -8,6 +8,8 @@ import (
 	"github.com/modernice/goes/backend/postgres"
 	"github.com/modernice/goes/codec"
 	"github.com/modernice/goes/event"
+
+	"github.com/factgate/factgate/bench/internal/lab"
 )
 
 // goes guards a stream by a unique index: a version that is taken is refused.
@@ -22,8 +24,8 @@ type goesData []byte
 
 func (d goesData) Marshal() ([]byte, error) { return d, nil }
 
-func openGoes(ctx context.Context, pg *postgresServer, b *bench) (*goes, error) {
-	pool, err := pg.open(ctx, "goes", b.pool, "")
+func openGoes(ctx context.Context, pg *lab.Postgres, b *bench) (*goes, error) {
+	pool, err := pg.Open(ctx, "goes", b.pool, "")
 	if err != nil {
 		return nil, err
 	}

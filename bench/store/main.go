@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/factgate/factgate/bench/internal/lab"
 )
 
 // options are the flags.
@@ -98,7 +98,7 @@ type bench struct {
 	report  *report
 	names   []string // of streams
 	payload [][]byte
-	begun   []*process // all of them, to be ended
+	begun   []*lab.Process // all of them, to be ended
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
@@ -120,7 +120,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 			return err
 		}
 	}
-	if err := onDisk(o.dir); err != nil {
+	if err := lab.OnDisk(o.dir); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -133,7 +133,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	}
 	defer func() {
 		for _, p := range b.begun {
-			p.kill()
+			p.Kill()
 		}
 	}()
 	parts := map[string]func(context.Context) error{"append": b.appending, "receive": b.receiving, "growth": b.growing}
@@ -149,16 +149,4 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	b.report.Seconds = time.Since(start).Seconds()
 	b.report.judge()
 	return b.report.write(out, o.json)
-}
-
-// onDisk refuses a folder in memory, where an fsync costs nothing.
-func onDisk(dir string) error {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return fmt.Errorf("look at %s: %w", dir, err)
-	}
-	if s.Type == unix.TMPFS_MAGIC || s.Type == unix.RAMFS_MAGIC {
-		return fmt.Errorf("%s lies in memory, where nothing is durable: name a folder on a disk with -dir", dir)
-	}
-	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/factgate/factgate/bench/internal/lab"
 )
 
 const (
@@ -36,11 +38,11 @@ func (b *bench) receiving(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer null.kill()
+	defer null.Kill()
 
 	type receiver struct {
 		name      string
-		server    *process
+		server    *lab.Process
 		subscribe subscribe
 	}
 	receivers := []receiver{{nodeName, node.process, officially}, {nullName, null, officially}, {nodeBareName, node.process, barely}, {bareName, null, barely}}
@@ -67,7 +69,7 @@ func (b *bench) receiving(ctx context.Context) error {
 				if err != nil {
 					return fmt.Errorf("%s: %w", s.name, err)
 				}
-				b.report.add(turn.part, turn.load, s.name, c)
+				b.report.Add(turn.part, turn.load, s.name, c)
 				b.say("%s, %s, %d/%d  %-27s %8.0f events/s", turn.part, turn.load, r+1, b.rotations, s.name, c.Rate)
 			}
 		}
@@ -93,7 +95,7 @@ func (b *bench) growing(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			b.report.add("receive $all", "the whole log", h.name, c)
+			b.report.Add("receive $all", "the whole log", h.name, c)
 			b.say("receive the whole log, %d/%d  %s  %8.0f events/s", r+1, b.rotations, h.name, c.Rate)
 		}
 	}
@@ -101,7 +103,7 @@ func (b *bench) growing(ctx context.Context) error {
 		for r := range b.rotations {
 			for _, h := range logs {
 				for _, other := range logs {
-					if err := idle(ctx, other.process, 10*time.Second); err != nil {
+					if err := lab.Idle(ctx, other.process, 10*time.Second); err != nil {
 						return err
 					}
 				}
@@ -109,12 +111,12 @@ func (b *bench) growing(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				b.report.add("append to a history", load(n), h.name, c)
+				b.report.Add("append to a history", load(n), h.name, c)
 				b.say("append to a history, %2d writers, %d/%d  %-14s %8.0f events/s", n, r+1, b.rotations, h.name, c.Rate)
 			}
 		}
 	}
-	_, b.report.Memory.Long = logs[1].process.memory()
+	_, b.report.Memory.Long = logs[1].process.Memory()
 	for range b.rotations {
 		for _, killed := range []bool{false, true} {
 			for _, h := range logs {
@@ -126,8 +128,8 @@ func (b *bench) growing(ctx context.Context) error {
 				if killed {
 					how = "after a kill -9"
 				}
-				b.report.add("open", how, h.name, cell{P50: milliseconds(took)})
-				b.say("open %s, %-14s %4.0f ms", how, h.name, milliseconds(took))
+				b.report.Add("open", how, h.name, lab.Cell{P50: lab.Milliseconds(took)})
+				b.say("open %s, %-14s %4.0f ms", how, h.name, lab.Milliseconds(took))
 			}
 		}
 	}
@@ -143,8 +145,8 @@ func (b *bench) growing(ctx context.Context) error {
 // history is a node with a log of some length.
 type history struct {
 	name, dir string
-	start     func(ctx context.Context, dir string) (*process, error)
-	process   *process
+	start     func(ctx context.Context, dir string) (*lab.Process, error)
+	process   *lab.Process
 	client    *esdb.Client
 	side      *side
 }
@@ -152,7 +154,7 @@ type history struct {
 func (h *history) close() {
 	if h.client != nil {
 		_ = h.client.Close()
-		h.process.kill()
+		h.process.Kill()
 		h.client = nil
 	}
 }
@@ -161,7 +163,7 @@ func (b *bench) open(ctx context.Context, h *history) (err error) {
 	if h.process, err = h.start(ctx, h.dir); err != nil {
 		return err
 	}
-	if h.client, err = connect(h.process.url); err != nil {
+	if h.client, err = lab.Connect(h.process.URL); err != nil {
 		return err
 	}
 	if h.side == nil {
@@ -184,7 +186,7 @@ func (b *bench) fill(ctx context.Context, h *history, perStream int) error {
 			return err
 		}
 	}
-	if err := idle(ctx, h.process, 30*time.Second); err != nil {
+	if err := lab.Idle(ctx, h.process, 30*time.Second); err != nil {
 		return err
 	}
 	b.say("%s: %d events in %d streams", h.name, perStream*b.streams, b.streams)
@@ -234,12 +236,12 @@ func (b *bench) reopen(ctx context.Context, h *history, killed bool) (time.Durat
 	}
 	_ = h.client.Close()
 	if killed {
-		h.process.kill()
-	} else if err := h.process.stop(ctx); err != nil {
+		h.process.Kill()
+	} else if err := h.process.Stop(ctx); err != nil {
 		return 0, err
 	}
 	err := b.open(ctx, h)
-	return h.process.opened, err
+	return h.process.Opened, err
 }
 
 // verifyHistory opens a closed history and looks for the last event of each stream.
@@ -256,32 +258,7 @@ type subscribe func(ctx context.Context, url string, events int, ready func()) e
 
 // officially is the official client's catch-up subscription.
 func officially(ctx context.Context, url string, events int, ready func()) error {
-	client, err := connect(url)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = client.Close() }()
-	ready()
-	sub, err := client.SubscribeToAll(ctx, esdb.SubscribeToAllOptions{From: esdb.Start{}})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = sub.Close() }()
-	for got := 0; got < events; {
-		m := sub.Recv()
-		switch {
-		case m.EventAppeared != nil:
-			if n := len(m.EventAppeared.OriginalEvent().Data); n != payloadSize {
-				return fmt.Errorf("event %d has %d bytes", got, n)
-			}
-			got++
-		case m.SubscriptionDropped != nil:
-			return m.SubscriptionDropped.Error
-		case m.CaughtUp != nil:
-			return fmt.Errorf("the log ended after %d events, %d were expected", got, events)
-		}
-	}
-	return nil
+	return lab.Receive(ctx, url, events, payloadSize, ready)
 }
 
 // barely takes the same messages in and decodes none: what is left is the server.
@@ -322,9 +299,9 @@ func barely(ctx context.Context, url string, events int, ready func()) error {
 
 // receiveCell is one turn: subscribers, each with a connection of its own, start
 // together and receive the same number of events each.
-func (b *bench) receiveCell(ctx context.Context, p *process, s subscribe, subscribers, events int, name string) (cell, error) {
-	if err := idle(ctx, p, 5*time.Second); err != nil {
-		return cell{}, err
+func (b *bench) receiveCell(ctx context.Context, p *lab.Process, s subscribe, subscribers, events int, name string) (lab.Cell, error) {
+	if err := lab.Idle(ctx, p, 5*time.Second); err != nil {
+		return lab.Cell{}, err
 	}
 	var connected, done sync.WaitGroup
 	connected.Add(subscribers)
@@ -334,11 +311,11 @@ func (b *bench) receiveCell(ctx context.Context, p *process, s subscribe, subscr
 		done.Go(func() {
 			once := sync.OnceFunc(connected.Done)
 			defer once() // also when it fails before
-			failed[i] = s(ctx, p.url, events, func() { once(); <-start })
+			failed[i] = s(ctx, p.URL, events, func() { once(); <-start })
 		})
 	}
 	connected.Wait()
-	before, ours := busy(p), ourTime()
+	before, ours := lab.Busy(p), lab.OurTime()
 	var elapsed time.Duration
 	work := func() error {
 		begun := time.Now()
@@ -348,13 +325,13 @@ func (b *bench) receiveCell(ctx context.Context, p *process, s subscribe, subscr
 		return nil
 	}
 	if err := b.profiled(p, name, time.Duration(subscribers*events/250)*time.Millisecond, work); err != nil {
-		return cell{}, err
+		return lab.Cell{}, err
 	}
 	for _, err := range failed {
 		if err != nil {
-			return cell{}, err
+			return lab.Cell{}, err
 		}
 	}
 	n := float64(subscribers * events)
-	return cell{Rate: n / elapsed.Seconds(), Server: microseconds(busy(p)-before) / n, Client: microseconds(ourTime()-ours) / n}, nil
+	return lab.Cell{Rate: n / elapsed.Seconds(), Server: lab.Microseconds(lab.Busy(p)-before) / n, Client: lab.Microseconds(lab.OurTime()-ours) / n}, nil
 }

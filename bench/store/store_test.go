@@ -39,7 +39,7 @@ func TestQuickRun(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &r))
 	for _, side := range []string{nodeName, messageDBName, goesName, nullName, floorName} {
 		for _, n := range writers {
-			row := r.find("append", load(n), side)
+			row := r.Find("append", load(n), side)
 			require.NotNil(t, row, "%s, %d writers", side, n)
 			require.Positive(t, row.Median.Rate)
 			require.Positive(t, row.Median.P99)
@@ -47,7 +47,7 @@ func TestQuickRun(t *testing.T) {
 	}
 	for _, side := range []string{nodeName, nullName, nodeBareName, bareName} {
 		for _, l := range []string{"1 subscriber", "16 subscribers"} {
-			require.NotNil(t, r.find("fan-out", l, side), "%s, %s", side, l)
+			require.NotNil(t, r.Find("fan-out", l, side), "%s, %s", side, l)
 		}
 	}
 	require.NotEmpty(t, r.Goals)
