@@ -241,9 +241,6 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 	if err := b.queueOutcomes(ctx, &statements, w.blobs, findings.read); err != nil {
 		return err
 	}
-	if len(b.facts) > 0 {
-		statements.Queue(insertFacts, factArgs(b.facts)...)
-	}
 	if len(tasks.id) > 0 {
 		statements.Queue(upsertTasks, tasks.args()...)
 	}
