@@ -35,7 +35,8 @@ create table outcomes (
 
 create index outcomes_by_key on outcomes (scan_key, position);
 
--- The scan_keys whose outcomes differ: the scan is not deterministic.
+-- The scan_keys with more than one outcome. Where they differ, the scan is not
+-- deterministic. A key with one outcome needs no row: the outcome says it all.
 create table flaky (
     scan_key       uuid primary key,
     type           text not null,
@@ -43,9 +44,11 @@ create table flaky (
     rules_digest   text not null,
     config_digest  text not null,
     scans          bigint not null,
-    different      bigint not null,          -- how many different outcomes there are
+    results        text[] not null,          -- the different results with their counts, the first 100 in order
+    findings       uuid[] not null,          -- the different digests, likewise
+    different      bigint not null generated always as (greatest(cardinality(results), cardinality(findings))) stored,
     first_position bigint not null,
     last_position  bigint not null
-);
+) with (fillfactor = 85);
 
-create index flaky_newest on flaky (last_position desc);
+create index flaky_newest on flaky (last_position desc) where different > 1;

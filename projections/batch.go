@@ -14,7 +14,6 @@ import (
 type batch struct {
 	tasks    map[eventstore.ID]*change
 	order    []*change // as first touched
-	facts    []factRow
 	scanners map[string]*scannerRow
 	roster   roster
 	dead     deadLetters
@@ -33,14 +32,6 @@ type change struct {
 	closed        eventstore.Position // of WindowClosed; 0 if it is not in this batch
 	position      eventstore.Position // of the newest fact
 	touched       []string            // sub-task types with facts in this batch
-}
-
-type factRow struct {
-	task    eventstore.ID
-	event   eventstore.Recorded // without its data
-	subTask string              // type; empty for facts of the task itself
-	attempt int
-	late    bool
 }
 
 type scannerRow struct {
@@ -129,13 +120,9 @@ func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State
 	}
 	b.dead.take(id, fact, before, c.after, r)
 	b.addEnded(id, fact, before, c.after, r)
-	row := factRow{task: id, event: r, late: c.after.Late > before.Late}
-	row.event.Data, row.event.Metadata = nil, nil
-	row.subTask, row.attempt = about(fact)
-	if row.subTask != "" && !slices.Contains(c.touched, row.subTask) {
-		c.touched = append(c.touched, row.subTask)
+	if name, _ := about(fact); name != "" && !slices.Contains(c.touched, name) {
+		c.touched = append(c.touched, name)
 	}
-	b.facts = append(b.facts, row)
 	b.eventAt = r.At
 	return nil
 }

@@ -32,6 +32,6 @@
 // which point at the one in service.
 //
 //	log ──▶ intake ──▶ batch: decode, fold ──▶ writer: one transaction
-//	        (bounded)  (states of the tasks     checkpoint, facts, tasks, sub-tasks,
+//	        (bounded)  (states of the tasks     checkpoint, tasks, sub-tasks,
 //	                    touched, one query)     declines, findings, scanners
 package projections

@@ -186,8 +186,7 @@ func requireFolded(t testing.TB, pool *pgxpool.Pool, events []eventstore.Recorde
 	want := folded(t, events)
 	ctx := context.Background()
 	rows, err := pool.Query(ctx, `select task_id::text, state, phase, coalesce(status, ''), observed_types, late, revision,
-		(select count(*) from live.sub_tasks s where s.task_id = t.task_id), (select count(*) from live.declines d where d.task_id = t.task_id),
-		(select count(*) from live.facts f where f.task_id = t.task_id) from live.tasks t`)
+		(select count(*) from live.sub_tasks s where s.task_id = t.task_id), (select count(*) from live.declines d where d.task_id = t.task_id) from live.tasks t`)
 	require.NoError(t, err)
 	defer rows.Close()
 	n := 0
@@ -195,8 +194,8 @@ func requireFolded(t testing.TB, pool *pgxpool.Pool, events []eventstore.Recorde
 		var id, phase, status string
 		var state []byte
 		var observed []string
-		var late, revision, subTasks, declines, facts int64
-		require.NoError(t, rows.Scan(&id, &state, &phase, &status, &observed, &late, &revision, &subTasks, &declines, &facts))
+		var late, revision, subTasks, declines int64
+		require.NoError(t, rows.Scan(&id, &state, &phase, &status, &observed, &late, &revision, &subTasks, &declines))
 		n++
 		s, ok := want[id]
 		require.True(t, ok, "task %s is not in the log", id)
@@ -212,7 +211,6 @@ func requireFolded(t testing.TB, pool *pgxpool.Pool, events []eventstore.Recorde
 		require.EqualValues(t, s.Facts-1, revision)
 		require.EqualValues(t, len(s.SubTasks), subTasks)
 		require.EqualValues(t, len(s.Declined), declines)
-		require.EqualValues(t, s.Facts, facts)
 	}
 	require.NoError(t, rows.Err())
 	require.Equal(t, len(want), n)
@@ -224,7 +222,7 @@ func dump(t testing.TB, pool *pgxpool.Pool) string {
 	var out strings.Builder
 	for _, table := range []struct{ name, order string }{
 		{"tasks", "task_id"}, {"sub_tasks", "task_id, type"}, {"declines", "task_id, type"},
-		{"findings", "task_id, type, ordinal"}, {"facts", "task_id, revision"}, {"scanners", "type"}, {"scanner_instances", "type, instance"}, {"dead_letters", "task_id, type, attempt"},
+		{"findings", "task_id, type, ordinal"}, {"scanners", "type"}, {"scanner_instances", "type, instance"}, {"dead_letters", "task_id, type, attempt"},
 		{"rollups", "quarter, project_key, measure, type, outcome, bin"}, {"outcomes", "task_id, type, attempt"}, {"flaky", "scan_key"},
 	} {
 		var text string

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,20 +111,82 @@ insert into outcomes (task_id, type, attempt, scan_key, result, errors, warnings
 select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::uuid[],
 	$10::timestamptz[], $11::bigint[])`
 
-// A row is made of all outcomes of its key, so it is the same whatever the batches.
-const upsertFlaky = `
-insert into flaky (scan_key, type, sha256, rules_digest, config_digest, scans, different, first_position, last_position)
-select u.scan_key, u.type, u.sha256, u.rules_digest, u.config_digest, o.scans, greatest(o.results, o.findings), o.first_position, o.last_position
+// A scan is compared with the first one of its key and with what was seen to differ
+// since, so it costs the same however often the package was scanned. addRepeats runs
+// before insertOutcomes and counts the first outcome in, each time: sets do not mind,
+// and scans takes it off again.
+const addRepeats = `
+insert into flaky as f (scan_key, type, sha256, rules_digest, config_digest, scans, results, findings, first_position, last_position)
+select u.scan_key, u.type, u.sha256, u.rules_digest, u.config_digest, u.scans + (o.position is not null)::int,
+	(select (array_agg(distinct x collate "C" order by x collate "C"))[1:100] from unnest(u.results::text[] || o.said) x where x is not null),
+	coalesce((select (array_agg(distinct x order by x))[1:100] from unnest(u.findings::uuid[] || o.findings) x where x is not null), '{}'),
+	coalesce(o.position, u.first_position), u.last_position
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[])
+as u (scan_key, type, sha256, rules_digest, config_digest, scans, results, findings, first_position, last_position)
+left join lateral (
+	select position, concat_ws(' ', result, errors, warnings, notes) said, findings from outcomes o where o.scan_key = u.scan_key order by position limit 1) o on true
+where u.scans > 1 or o.position is not null
+on conflict (scan_key) do update set
+	scans = f.scans + excluded.scans - 1,
+	results = (select (array_agg(distinct x collate "C" order by x collate "C"))[1:100] from unnest(f.results || excluded.results) x),
+	findings = coalesce((select (array_agg(distinct x order by x))[1:100] from unnest(f.findings || excluded.findings) x), '{}'),
+	last_position = excluded.last_position`
+
+// recount makes the rows of keys anew from all their outcomes.
+const recount = `
+insert into flaky (scan_key, type, sha256, rules_digest, config_digest, scans, results, findings, first_position, last_position)
+select u.scan_key, u.type, u.sha256, u.rules_digest, u.config_digest, o.scans, o.results, o.findings, o.first_position, o.last_position
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]) as u (scan_key, type, sha256, rules_digest, config_digest)
 cross join lateral (
-	select count(*) scans, count(distinct (o.result, o.errors, o.warnings, o.notes)) results, count(distinct o.findings) findings,
-		min(o.position) first_position, max(o.position) last_position
-	from outcomes o where o.scan_key = u.scan_key) o
-where o.results > 1 or o.findings > 1
+	select count(*) scans, (array_agg(distinct said collate "C" order by said collate "C"))[1:100] results,
+		coalesce((array_agg(distinct findings order by findings) filter (where findings is not null))[1:100], '{}') findings,
+		min(position) first_position, max(position) last_position
+	from (select concat_ws(' ', result, errors, warnings, notes) said, findings, position from outcomes o where o.scan_key = u.scan_key) o) o
+where o.scans > 1
 on conflict (scan_key) do update set
-	scans = excluded.scans, different = excluded.different, last_position = excluded.last_position`
+	scans = excluded.scans, results = excluded.results, findings = excluded.findings,
+	first_position = excluded.first_position, last_position = excluded.last_position`
 
-func (b *batch) queueOutcomes(ctx context.Context, statements *pgx.Batch, blobs Blobs, read []readFindings) error {
+// repeats is what a batch adds to one scan_key.
+type repeats struct {
+	scans             int64
+	results, findings []string // different ones
+	first, last       eventstore.Position
+}
+
+func (r *repeats) add(result string, findings pgtype.UUID, at eventstore.Position) {
+	if r.scans++; r.scans == 1 {
+		r.first = at
+	}
+	r.last = at
+	r.results = once(r.results, result)
+	if findings.Valid {
+		r.findings = once(r.findings, eventstore.ID(findings.Bytes).String())
+	}
+}
+
+// once adds what is not there yet, to the first 100 in order.
+func once(list []string, s string) []string {
+	at, found := slices.BinarySearch(list, s)
+	if found {
+		return list
+	}
+	if list = slices.Insert(list, at, s); len(list) > 100 {
+		list = list[:100]
+	}
+	return list
+}
+
+// said is a result with its counts.
+func (e endedAttempt) said() string {
+	if e.counts == nil {
+		return e.result
+	}
+	return fmt.Sprint(e.result, " ", e.counts.Error, " ", e.counts.Warning, " ", e.counts.Note)
+}
+
+// queueOutcomes adds what has ended. again says that flaky counts it already.
+func (b *batch) queueOutcomes(ctx context.Context, statements *pgx.Batch, blobs Blobs, read []readFindings, again bool) error {
 	if len(b.ended) == 0 {
 		return nil
 	}
@@ -143,7 +206,8 @@ func (b *batch) queueOutcomes(ctx context.Context, statements *pgx.Batch, blobs 
 		at                        []time.Time
 		keys                      []pgtype.UUID
 		types, sums, rules, confs []string
-		met                       = map[[16]byte]bool{}
+		order                     []*repeats // as keys
+		met                       = map[[16]byte]*repeats{}
 	)
 	for _, e := range b.ended {
 		digest, ok := digests[e.attemptKey]
@@ -170,13 +234,28 @@ func (b *batch) queueOutcomes(ctx context.Context, statements *pgx.Batch, blobs 
 			x, y, z = number(e.counts.Error), number(e.counts.Warning), number(e.counts.Note)
 		}
 		errs, warnings, notes = append(errs, x), append(warnings, y), append(notes, z)
-		if !met[scan] {
-			met[scan] = true
+		if met[scan] == nil {
+			met[scan] = &repeats{}
+			order = append(order, met[scan])
 			keys, types = append(keys, pgtype.UUID{Bytes: scan, Valid: true}), append(types, clean(e.subTask))
 			sums, rules, confs = append(sums, clean(e.sha256)), append(rules, clean(e.rules)), append(confs, clean(e.config))
 		}
+		met[scan].add(e.said(), found, e.position)
+	}
+	if !again {
+		var (
+			scans, first, last  []int64
+			results, differents []string
+		)
+		for _, r := range order {
+			scans, first, last = append(scans, r.scans), append(first, int64(r.first)), append(last, int64(r.last))
+			results, differents = append(results, arrayText(r.results)), append(differents, arrayText(r.findings))
+		}
+		statements.Queue(addRepeats, keys, types, sums, rules, confs, scans, results, differents, first, last)
 	}
 	statements.Queue(insertOutcomes, id, name, attempt, key, result, errs, warnings, notes, findings, at, position)
-	statements.Queue(upsertFlaky, keys, types, sums, rules, confs)
+	if again {
+		statements.Queue(recount, keys, types, sums, rules, confs)
+	}
 	return nil
 }

@@ -28,8 +28,7 @@ order by t.first_position limit $3 for update of t skip locked`
 
 // Prune takes the findings of tasks that have heard nothing since before out of the
 // read model in service, and says so in their sub-tasks. Tasks, sub-tasks with their
-// counts, verdicts, and the index of facts, from which it is told who was silent,
-// stay. A model that is folded anew has the findings again, as far as the reports
+// counts, and verdicts stay. A model that is folded anew has the findings again, as far as the reports
 // are stored, until it is pruned.
 //
 // It works beside the projector and yields to it: it locks the task's row first,

@@ -17,7 +17,6 @@ import (
 func kept(t *testing.T, pool *pgxpool.Pool) (text string) {
 	t.Helper()
 	require.NoError(t, pool.QueryRow(context.Background(), `select (select json_agg(t order by first_position) from live.tasks t)::text
-		|| (select json_agg(f order by position) from live.facts f)::text
 		|| (select json_agg(to_jsonb(s) - 'report_state' order by task_id, type) from live.sub_tasks s)::text`).Scan(&text))
 	return text
 }

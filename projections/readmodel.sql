@@ -1,4 +1,4 @@
--- Read model  Applied once, in one transaction, into an empty schema; a
+-- Read model. Applied once, in one transaction, into an empty schema; a
 -- change of these tables is a new number in install.go, and the read model is
 -- folded anew.
 --
@@ -36,7 +36,7 @@ create table tasks (
     deadline        timestamptz,             -- created_at + length of the window
     closed_cause    text,
     closed_at       timestamptz,
-    closed_position bigint,                  -- of WindowClosed: facts behind it are late
+    closed_position bigint,                  -- of WindowClosed
     converged_at    timestamptz,
     verdict_id      uuid,
     verdict         json,                    -- the newest MainTaskConverged
@@ -52,6 +52,7 @@ create table tasks (
     cancelled_reason text,
     cancelled_at    timestamptz,
     known           text[],                  -- of MainTaskCreated; null: not written down
+    heard           text[] not null,         -- the types that spoke in the window
     state           json not null            -- task.State, to fold on from here
 ) with (fillfactor = 85);
 
@@ -71,7 +72,6 @@ create table sub_tasks (
     scanner         json not null,
     started_at      timestamptz,
     ended_at        timestamptz,
-    heard_at        timestamptz,             -- the type's first fact
     result          text,
     kind            text,
     reason          text,
@@ -122,20 +122,6 @@ create table findings (
     suppressed boolean not null,
     identity   uuid not null,                -- report.Identity: the same in other versions of the package
     primary key (task_id, type, ordinal)
-);
-
--- The index of the time line; the facts themselves stay in the log.
-create table facts (
-    task_id       uuid not null,
-    revision      bigint not null,
-    id            uuid not null,
-    type          text not null,
-    sub_task_type text,
-    attempt       bigint,
-    position      bigint not null,
-    recorded_at   timestamptz not null,
-    late          boolean not null,
-    primary key (task_id, revision)
 );
 
 create table scanners (

@@ -285,7 +285,7 @@ func older(t *testing.T, pool *pgxpool.Pool) {
 		create schema live;
 		create view live.checkpoint as select * from rm_1.checkpoint;
 		create view live.tasks as select * from rm_1.tasks;
-		create view live.gone as select * from rm_1.facts`)
+		create view live.gone as select * from rm_1.tasks`)
 	require.NoError(t, err)
 }
 
@@ -481,7 +481,7 @@ func TestOneTaskIsFoldedAnewUnderARunningWriter(t *testing.T) {
 	// What a defect may have left: wrong rows, a wrong state, rows that are missing.
 	_, err := pool.Exec(ctx, `update rm_1.tasks set phase = 'WRONG', state = '{}' where task_id = $1`, id.String())
 	require.NoError(t, err)
-	_, err = pool.Exec(ctx, `delete from rm_1.facts where task_id = $1`, id.String())
+	_, err = pool.Exec(ctx, `delete from rm_1.sub_tasks where task_id = $1`, id.String())
 	require.NoError(t, err)
 	require.NotEqual(t, want, rowsOf(t, pool, "rm_1"))
 	registry := NewRegistry(pool, log, blobs)

@@ -21,19 +21,19 @@ insert into tasks as t (
 	task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict,
 	observed_types, last_event_at, errors, warnings, notes, late, revision, position, state,
-	rescan_of, cancelled_reason, cancelled_at, known)
+	rescan_of, cancelled_reason, cancelled_at, known, heard)
 select task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict::json,
 	observed_types::text[], last_event_at, errors, warnings, notes, late, revision, position, state::json,
-	rescan_of, cancelled_reason, cancelled_at, known::text[]
+	rescan_of, cancelled_reason, cancelled_at, known::text[], heard::text[]
 from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[],
 	$11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::bigint[], $17::timestamptz[], $18::uuid[], $19::text[],
 	$20::text[], $21::timestamptz[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::text[],
-	$29::uuid[], $30::text[], $31::timestamptz[], $32::text[])
+	$29::uuid[], $30::text[], $31::timestamptz[], $32::text[], $33::text[])
 as u (task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict,
 	observed_types, last_event_at, errors, warnings, notes, late, revision, position, state,
-	rescan_of, cancelled_reason, cancelled_at, known)
+	rescan_of, cancelled_reason, cancelled_at, known, heard)
 on conflict (task_id) do update set
 	phase = excluded.phase, status = excluded.status, project = excluded.project, version = excluded.version,
 	file_name = excluded.file_name, size = excluded.size, sha256 = excluded.sha256, uploaded_by = excluded.uploaded_by,
@@ -45,7 +45,7 @@ on conflict (task_id) do update set
 	errors = excluded.errors, warnings = excluded.warnings, notes = excluded.notes, late = excluded.late,
 	revision = excluded.revision, position = excluded.position, state = excluded.state,
 	rescan_of = excluded.rescan_of, cancelled_reason = excluded.cancelled_reason, cancelled_at = excluded.cancelled_at,
-	known = excluded.known`
+	known = excluded.known, heard = excluded.heard`
 
 type taskColumns struct {
 	id                                                []pgtype.UUID
@@ -70,6 +70,7 @@ type taskColumns struct {
 	cancelledReason                                   []*string
 	cancelledAt                                       []*time.Time
 	known                                             []*string
+	heard                                             []string
 }
 
 func (r *taskColumns) add(c *change) error {
@@ -155,6 +156,7 @@ func (r *taskColumns) add(c *change) error {
 	r.cancelledReason = append(r.cancelledReason, withdrawn)
 	r.cancelledAt = append(r.cancelledAt, instant(s.CancelledAt))
 	r.known = append(r.known, known)
+	r.heard = append(r.heard, arrayText(s.HeardInWindow()))
 	return nil
 }
 
@@ -163,24 +165,24 @@ func (r *taskColumns) args() []any {
 		r.id, r.first, r.phase, r.status, r.project, r.version, r.fileName, r.size, r.sha256, r.uploadedBy,
 		r.uploadedAt, r.createdAt, r.deadline, r.closedCause, r.closedAt, r.closed, r.convergedAt, r.verdictID, r.verdict,
 		r.observed, r.lastEventAt, r.errors, r.warnings, r.notes, r.late, r.revision, r.position, r.state,
-		r.rescanOf, r.cancelledReason, r.cancelledAt, r.known,
+		r.rescanOf, r.cancelledReason, r.cancelledAt, r.known, r.heard,
 	}
 }
 
 const upsertSubTasks = `
 insert into sub_tasks (
-	task_id, type, state, attempt, scanner, started_at, ended_at, heard_at, result, kind, reason, reason_zh,
+	task_id, type, state, attempt, scanner, started_at, ended_at, result, kind, reason, reason_zh,
 	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state)
-select task_id, type, state, attempt, scanner::json, started_at, ended_at, heard_at, result, kind, reason, reason_zh,
+select task_id, type, state, attempt, scanner::json, started_at, ended_at, result, kind, reason, reason_zh,
 	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded::json, duration_ms, report_key, report_state
-from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[],
-	$9::text[], $10::text[], $11::text[], $12::text[], $13::boolean[], $14::boolean[], $15::boolean[],
-	$16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::text[], $22::bigint[], $23::text[], $24::text[])
-as u (task_id, type, state, attempt, scanner, started_at, ended_at, heard_at, result, kind, reason, reason_zh,
+from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::timestamptz[], $7::timestamptz[],
+	$8::text[], $9::text[], $10::text[], $11::text[], $12::boolean[], $13::boolean[], $14::boolean[],
+	$15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[], $22::text[], $23::text[])
+as u (task_id, type, state, attempt, scanner, started_at, ended_at, result, kind, reason, reason_zh,
 	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state)
 on conflict (task_id, type) do update set
 	state = excluded.state, attempt = excluded.attempt, scanner = excluded.scanner,
-	started_at = excluded.started_at, ended_at = excluded.ended_at, heard_at = excluded.heard_at,
+	started_at = excluded.started_at, ended_at = excluded.ended_at,
 	result = excluded.result, kind = excluded.kind, reason = excluded.reason, reason_zh = excluded.reason_zh,
 	parked = excluded.parked, retry_wanted = excluded.retry_wanted, late = excluded.late,
 	errors = excluded.errors, warnings = excluded.warnings, notes = excluded.notes,
@@ -192,7 +194,7 @@ type subTaskColumns struct {
 	name, state                    []string
 	attempt                        []int64
 	scanner                        []string
-	startedAt, endedAt, heardAt    []*time.Time
+	startedAt, endedAt             []*time.Time
 	result, kind, reason, reasonZH []*string
 	parked, retryWanted, late      []bool
 	errors, warnings, notes        []*int64
@@ -234,7 +236,6 @@ func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState strin
 	r.scanner = append(r.scanner, scanner)
 	r.startedAt = append(r.startedAt, instant(t.StartedAt))
 	r.endedAt = append(r.endedAt, instant(t.EndedAt))
-	r.heardAt = append(r.heardAt, instant(t.Heard))
 	r.result = append(r.result, optional(clean(string(t.Result))))
 	r.kind = append(r.kind, optional(clean(string(t.Kind))))
 	r.reason = append(r.reason, optional(clean(t.Reason)))
@@ -256,7 +257,7 @@ func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState strin
 
 func (r *subTaskColumns) args() []any {
 	return []any{
-		r.id, r.name, r.state, r.attempt, r.scanner, r.startedAt, r.endedAt, r.heardAt, r.result, r.kind, r.reason, r.reasonZH,
+		r.id, r.name, r.state, r.attempt, r.scanner, r.startedAt, r.endedAt, r.result, r.kind, r.reason, r.reasonZH,
 		r.parked, r.retryWanted, r.late, r.errors, r.warnings, r.notes, r.eligible, r.seen, r.degraded, r.durationMS, r.reportKey, r.reportState,
 	}
 }
@@ -370,36 +371,6 @@ func (r *findingColumns) args() []any {
 		r.id, r.name, r.ordinal, r.attempt, r.rule, r.severity, r.messageEN, r.messageZH,
 		r.path, r.line, r.column, r.endLine, r.endColumn, r.cell, r.pointer, r.suppressed, r.identity,
 	}
-}
-
-// A fact is inserted, never replaced: a second one at the same place would be a
-// defect, and the primary key says so.
-const insertFacts = `
-insert into facts (task_id, revision, id, type, sub_task_type, attempt, position, recorded_at, late)
-select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::boolean[])`
-
-func factArgs(facts []factRow) []any {
-	n := len(facts)
-	var (
-		id       = make([]pgtype.UUID, n)
-		revision = make([]int64, n)
-		event    = make([]pgtype.UUID, n)
-		name     = make([]string, n)
-		subTask  = make([]*string, n)
-		attempt  = make([]*int64, n)
-		position = make([]int64, n)
-		at       = make([]time.Time, n)
-		late     = make([]bool, n)
-	)
-	for i, f := range facts {
-		id[i], revision[i], event[i], name[i] = pgUUID(f.task), int64(f.event.Revision), pgUUID(f.event.ID), f.event.Type
-		subTask[i] = optional(clean(f.subTask))
-		if f.attempt != 0 {
-			attempt[i] = number(f.attempt)
-		}
-		position[i], at[i], late[i] = int64(f.event.Position), f.event.At, f.late
-	}
-	return []any{id, revision, event, name, subTask, attempt, position, at, late}
 }
 
 const upsertScanners = `

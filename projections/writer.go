@@ -35,7 +35,7 @@ type writer struct {
 	// tasks that are just being worked on.
 	known map[eventstore.ID]task.State
 
-	// again: the rollups count these facts already.
+	// again: rollups and flaky count these facts already.
 	again bool
 }
 
@@ -238,11 +238,8 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 	if !w.again {
 		b.queueRollups(&statements)
 	}
-	if err := b.queueOutcomes(ctx, &statements, w.blobs, findings.read); err != nil {
+	if err := b.queueOutcomes(ctx, &statements, w.blobs, findings.read, w.again); err != nil {
 		return err
-	}
-	if len(b.facts) > 0 {
-		statements.Queue(insertFacts, factArgs(b.facts)...)
 	}
 	if len(tasks.id) > 0 {
 		statements.Queue(upsertTasks, tasks.args()...)

@@ -121,7 +121,7 @@ func (q *Queries) TaskAsOf(ctx context.Context, id TaskID, at AsOf, with With) (
 	}
 	t := taskOf(id, facts)
 	if with.Silent {
-		if t.Silent, err = q.silentThen(ctx, facts, at); err != nil {
+		if err := q.silentThen(ctx, &t, facts, at); err != nil {
 			return nil, err
 		}
 	}
@@ -181,49 +181,35 @@ func subTaskOf(t task.SubTask) SubTask {
 	return out
 }
 
-// silentThen are the types that were known, and not heard in the window by then.
-// Known are those that MainTaskCreated names. Where nobody wrote that down, it is
-// who had come online by then, or by the window's end: for that the streams of
-// the scanners are read.
-func (q *Queries) silentThen(ctx context.Context, facts []task.Recorded, at AsOf) ([]string, error) {
-	var created *task.MainTaskCreated
-	heard := map[string]bool{}
-	end := eventstore.Position(facts[len(facts)-1].Position)
-	if at.Position != nil {
-		end = *at.Position
+// silentThen fills in the types that were known, and not heard by then; see silentIn.
+// Where nobody wrote down who was known, it is who had come online by then, or by
+// the window's end: for that the streams of the scanners are read.
+func (q *Queries) silentThen(ctx context.Context, t *Task, facts []task.Recorded, at AsOf) error {
+	s := task.Fold(facts)
+	if s.Created == nil {
+		return nil
 	}
-	closed := false
-	for _, f := range facts {
-		switch fact := f.Fact.(type) {
-		case task.MainTaskCreated:
-			if created == nil {
-				created = &fact
-			}
-		case task.SubTaskDeclined:
-			heard[clean(fact.Type)] = true
-		case task.SubTaskStarted:
-			heard[clean(fact.Type)] = true
-		case task.SubTaskCompleted:
-			heard[clean(fact.Type)] = true
-		case task.SubTaskFailed:
-			heard[clean(fact.Type)] = true
-		case task.WindowClosed:
-			end, closed = eventstore.Position(f.Position), true
-		}
-		if closed {
-			break
-		}
+	known := s.Created.Known
+	if known != nil && s.Verdict != nil {
+		t.Silent = silentByVerdict(known, s.Verdict)
+		return nil
 	}
-	if created == nil {
-		return nil, nil
-	}
-	known := created.Known
 	if known == nil {
+		end := t.Position
+		if at.Position != nil {
+			end = *at.Position
+		}
+		for _, f := range facts {
+			if _, closed := f.Fact.(task.WindowClosed); closed {
+				end = eventstore.Position(f.Position)
+				break
+			}
+		}
 		for r, err := range q.log.ReadAll(ctx, 0, eventstore.Filter{Types: []string{scanner.OnlineType, scanner.OfflineType}}) {
 			if err != nil {
-				return nil, failed(ctx, "read who came online", err)
+				return failed(ctx, "read who came online", err)
 			}
-			if byTime := at.Time != nil && !closed; byTime && recordedAfter(r.At, *at.Time) || !byTime && r.Position > end {
+			if byTime := at.Time != nil && s.Closed == nil; byTime && recordedAfter(r.At, *at.Time) || !byTime && r.Position > end {
 				break
 			}
 			if p, err := scanner.Decode(r.Data); err == nil && r.Stream == (eventstore.StreamID{Category: scanner.Category, Key: p.Type}) {
@@ -231,14 +217,15 @@ func (q *Queries) silentThen(ctx context.Context, facts []task.Recorded, at AsOf
 			}
 		}
 	}
-	var silent []string
+	heard := s.HeardInWindow()
 	for _, name := range known {
-		if name = clean(name); !heard[name] {
-			silent = append(silent, name)
+		if !slices.Contains(heard, name) {
+			t.Silent = append(t.Silent, clean(name))
 		}
 	}
-	slices.Sort(silent)
-	return slices.Compact(silent), nil
+	slices.Sort(t.Silent)
+	t.Silent = slices.Compact(t.Silent)
+	return nil
 }
 
 // Reports opens stored scan reports.

@@ -50,7 +50,7 @@ func (q *Queries) Flaky(ctx context.Context, query FlakyQuery) ([]Flaky, ReadAt,
 		return nil, read, err
 	}
 	args := []any{first}
-	sql := `select ` + flakyColumns + ` from live.flaky f where true`
+	sql := `select ` + flakyColumns + ` from live.flaky f where f.different > 1`
 	where := func(condition, value string) {
 		if value != "" {
 			args = append(args, strings.ReplaceAll(value, "\x00", "\uFFFD"))
@@ -91,7 +91,7 @@ func (q *Queries) FlakyOf(ctx context.Context, tasks []TaskID) (map[TaskID][]Fla
 			return err
 		}
 		rows, err := tx.Query(ctx, `select o.task_id, `+flakyColumns+`
-			from (select distinct task_id, scan_key from live.outcomes where task_id = any($1)) o join live.flaky f using (scan_key)
+			from (select distinct task_id, scan_key from live.outcomes where task_id = any($1)) o join live.flaky f using (scan_key) where f.different > 1
 			order by o.task_id, f.type collate "C", f.scan_key`, pgIDs(tasks))
 		if err != nil {
 			return err

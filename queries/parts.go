@@ -79,7 +79,7 @@ func parts(ctx context.Context, tx pgx.Tx, tasks []Task, with With) error {
 	if with.Silent {
 		for i := range tasks {
 			if t := &tasks[i]; t.known != nil && t.Verdict != nil {
-				t.Silent = t.silentByVerdict()
+				t.Silent = silentByVerdict(t.known, t.Verdict)
 			}
 		}
 		batch.Queue(silentIn, pgIDs(ids)).Query(func(rows pgx.Rows) error { return scanSilent(rows, byID) })
@@ -150,29 +150,25 @@ func scanDeclines(rows pgx.Rows, byID map[TaskID]*Task) error {
 // Silent are the types that were waited for and not heard. Who was waited for
 // stands in MainTaskCreated; tasks of before that was written down take the types
 // known before the window closed. Once there is a verdict that knows, its own lists
-// say who was heard (see Task.silentByVerdict); until then silent is "not heard from
-// yet". To look is not to speak, and an
-// operator's wish for a retry is not the scanner's voice.
+// say who was heard (see silentByVerdict); until then silent is "not heard from
+// in the window". To look is not to speak, and an operator's wish for a retry is not
+// the scanner's voice.
 const silentIn = `select t.task_id, s.type
 from live.tasks t cross join lateral (
 	select unnest(t.known) as type
 	union all
 	select type from live.scanners where t.known is null and (t.closed_position is null or first_position < t.closed_position)) s
-where t.task_id = any($1) and t.created_at is not null and (t.known is null or t.verdict is null) and not exists (
-	select 1 from live.facts f
-	where f.task_id = t.task_id and f.sub_task_type = s.type and f.type not in ('SubTaskRetryRequested', 'SubTaskConsidered')
-		and (t.closed_position is null or f.position < t.closed_position))
+where t.task_id = any($1) and t.created_at is not null and (t.known is null or t.verdict is null) and s.type <> all (t.heard)
 order by t.task_id, s.type collate "C"`
 
 // silentByVerdict are the types that were waited for and that the newest verdict
 // has not heard: what rules see as silent, and advisory types besides.
-func (t *Task) silentByVerdict() (silent []string) {
-	v := t.Verdict
+func silentByVerdict(known []string, v *task.MainTaskConverged) (silent []string) {
 	heard := [][]string{v.Observed, v.Declined}
 	if a := v.Advisory; a != nil {
 		heard = append(heard, a.Succeeded, a.Failed, a.Errored, a.Unfinished)
 	}
-	for _, name := range t.known {
+	for _, name := range known {
 		if !slices.ContainsFunc(heard, func(list []string) bool { return slices.Contains(list, name) }) {
 			silent = append(silent, name)
 		}

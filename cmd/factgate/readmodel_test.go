@@ -56,7 +56,7 @@ func (d *deployment) foldOfTheLog(t *testing.T) map[string]task.State {
 // requireTablesAre compares a read model with the fold of the log.
 func requireTablesAre(t *testing.T, db *pgxpool.Pool, schema string, want map[string]task.State) {
 	t.Helper()
-	rows, err := db.Query(t.Context(), fmt.Sprintf(`select task_id::text, state, (select count(*) from %[1]s.facts f where f.task_id = t.task_id),
+	rows, err := db.Query(t.Context(), fmt.Sprintf(`select task_id::text, state, revision + 1,
 		(select count(*) from %[1]s.sub_tasks s where s.task_id = t.task_id) from %[1]s.tasks t`, schema))
 	require.NoError(t, err)
 	defer rows.Close()

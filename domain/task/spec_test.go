@@ -215,3 +215,29 @@ func TestCancel(t *testing.T) {
 	given(t).when(wish).thenRefused(domain.NotFound, "task.unknown")
 	given(t, zip, created, closed, converged).when(wish).thenRefused(domain.Refused, "task.converged")
 }
+
+// Silent is who was not heard in the window; what is recorded between its end and
+// WindowClosed came too late, as it does for the verdict.
+func TestHeardInTheWindow(t *testing.T) {
+	id := "0198c2a0-0000-7000-8000-000000000001"
+	facts := record(nil,
+		task.ZipUploaded{TaskID: id},
+		task.MainTaskCreated{TaskID: id, Known: []string{"LATE", "EXCEL", "QUIET", "SQL", "TARDY"}},
+		task.SubTaskStarted{TaskID: id, Type: "SQL", Attempt: 1},
+		task.SubTaskDeclined{TaskID: id, Type: "EXCEL", Code: "NO_MATCHING_FILES"},
+		task.SubTaskStarted{TaskID: id, Type: "LATE", Attempt: 1},
+		task.SubTaskDeclined{TaskID: id, Type: "TARDY", Code: "NO_MATCHING_FILES"})
+	require.Equal(t, []string{"EXCEL", "LATE", "SQL", "TARDY"}, task.Fold(facts).HeardInWindow(), "so far")
+
+	facts = record(facts, task.WindowClosed{TaskID: id, Cause: task.Deadline, ClosedAt: facts[3].At})
+	s := task.Fold(facts)
+	require.Equal(t, []string{"EXCEL", "SQL"}, s.HeardInWindow())
+	require.Equal(t, []string{"LATE", "QUIET", "TARDY"}, s.Silent)
+
+	// Whoever declined in time and takes part after all was heard in time.
+	s = task.Fold(record(facts, task.SubTaskStarted{TaskID: id, Type: "EXCEL", Attempt: 1}, task.SubTaskCompleted{TaskID: id, Type: "TARDY", Attempt: 1, Result: task.Pass}))
+	require.Equal(t, facts[3].At, s.SubTasks["EXCEL"].Heard)
+	require.Equal(t, facts[5].At, s.SubTasks["TARDY"].Heard)
+	require.Equal(t, []string{"EXCEL", "SQL"}, s.HeardInWindow())
+	require.Equal(t, []string{"LATE", "QUIET", "TARDY"}, s.Silent)
+}

@@ -67,7 +67,7 @@ type SubTask struct {
 	// it outlives the next attempt.
 	DeadLetter int      `json:"deadLetter,omitempty"`
 	Discarded  *Discard `json:"discarded,omitempty"` // somebody gave up on the parked attempt
-	// Heard is the time of the type's first fact, for "silent in the window".
+	// Heard is the time of the type's first fact, a decline included.
 	Heard time.Time `json:"heard,omitzero"`
 }
 
@@ -159,7 +159,7 @@ func Evolve(s State, r Recorded) State {
 		if old := s.SubTasks[f.Type]; f.Attempt > old.Attempt {
 			s = s.withSubTask(SubTask{
 				Type: f.Type, State: StateRunning, Attempt: f.Attempt, Scanner: f.Scanner,
-				StartedAt: r.At, Late: late, Heard: firstOf(old.Heard, r.At), DeadLetter: old.DeadLetter,
+				StartedAt: r.At, Late: late, Heard: s.firstHeard(f.Type, r.At), DeadLetter: old.DeadLetter,
 			})
 		}
 	case SubTaskCompleted:
@@ -217,21 +217,40 @@ func Evolve(s State, r Recorded) State {
 	return s
 }
 
-// unheard are the types known when the window opened that have said nothing yet.
+// unheard are the types known when the window opened that were not heard in it.
 func (s State) unheard() []string {
 	var out []string
 	if s.Created == nil {
 		return nil
 	}
+	heard := s.HeardInWindow()
 	for _, name := range s.Created.Known {
-		_, takesPart := s.SubTasks[name]
-		_, declined := s.Declined[name]
-		if !takesPart && !declined {
+		if !slices.Contains(heard, name) {
 			out = append(out, name)
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// HeardInWindow are the types that spoke before the window closed, sorted; while it
+// is open, those that have spoken. Recorded times decide, as they do for rules: what
+// was recorded after ClosedAt came too late, also where WindowClosed came later still.
+func (s State) HeardInWindow() []string {
+	out := []string{}
+	inTime := func(at time.Time) bool { return s.Closed == nil || !at.After(s.Closed.ClosedAt) }
+	for name, t := range s.SubTasks {
+		if inTime(t.Heard) {
+			out = append(out, name)
+		}
+	}
+	for name, d := range s.Declined {
+		if inTime(d.At) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // Fold evolves the zero state through all facts.
@@ -249,7 +268,7 @@ func Fold(facts []Recorded) State {
 func (s State) ending(subTaskType string, attempt int, at time.Time) (SubTask, bool) {
 	t, ok := s.SubTasks[subTaskType]
 	if !ok || attempt > t.Attempt {
-		return SubTask{Type: subTaskType, Attempt: attempt, StartedAt: at, Heard: firstOf(t.Heard, at), DeadLetter: t.DeadLetter}, true
+		return SubTask{Type: subTaskType, Attempt: attempt, StartedAt: at, Heard: s.firstHeard(subTaskType, at), DeadLetter: t.DeadLetter}, true
 	}
 	return t, attempt == t.Attempt && t.State == StateRunning
 }
@@ -281,6 +300,11 @@ func without[V any](m map[string]V, key string) map[string]V {
 		return nil
 	}
 	return m
+}
+
+// firstHeard is when a type was first heard of, now at the latest.
+func (s State) firstHeard(subTaskType string, now time.Time) time.Time {
+	return firstOf(s.SubTasks[subTaskType].Heard, firstOf(s.Declined[subTaskType].At, now))
 }
 
 func firstOf(a, b time.Time) time.Time {

@@ -141,7 +141,7 @@ func opened(id queries.TaskID) task.Fact {
 
 func closed(id queries.TaskID, status task.Status) []task.Fact {
 	return []task.Fact{
-		task.WindowClosed{TaskID: id.String(), Cause: task.Settled, ClosedAt: time.Date(2026, 1, 2, 0, 0, 30, 0, time.UTC)},
+		task.WindowClosed{TaskID: id.String(), Cause: task.Settled, ClosedAt: time.Now()},
 		task.MainTaskConverged{TaskID: id.String(), Revision: 1, Verdict: task.Verdict{Status: status, Rule: task.Rule{ID: "r", When: "true"}, Because: report.Text{En: "so", Zh: "因为"}}},
 	}
 }
