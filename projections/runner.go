@@ -41,6 +41,9 @@ type Options struct {
 	// MaxEvents and MaxBytes bound a batch, and once more what is received ahead
 	// of it. 0 means 10,000 events and 16 MiB. A single event may be larger.
 	MaxEvents, MaxBytes int
+	// Folded hears of each batch that was written, with how many events it folded; of
+	// several read models at once. It must be quick, and must neither block nor panic.
+	Folded func(m Model, events int, took time.Duration)
 	// Logger hears of failures that are being retried and of hand-overs; what Run
 	// returns is for its caller to log. nil is silence.
 	Logger *slog.Logger
@@ -240,7 +243,11 @@ func (r *Runner) follow(ctx context.Context, w *writer, well func()) error {
 		if upTo == w.position {
 			return nil
 		}
+		began := time.Now()
 		err := w.apply(ctx, events, upTo)
+		if err == nil && r.o.Folded != nil && len(events) > 0 {
+			r.o.Folded(r.o.Model, len(events), time.Since(began))
+		}
 		r.note(func(s *Status) {
 			s.Position = w.position
 			if err == nil {
