@@ -162,7 +162,7 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		return nil, err
 	}
 	if c.runs(projectorRole) {
-		projector := projections.NewProjector(log, db, blobReader{blobs}, projections.Options{Manual: c.manual, Folded: a.metrics.Folded, Logger: c.logger})
+		projector := projections.NewProjector(log, db, blobReader{blobs}, projections.Options{Manual: c.manual, RuleSets: commands.NewRuleBook(log), Folded: a.metrics.Folded, Logger: c.logger})
 		// One that halts waits for an operator: reads go stale and say so; uploads,
 		// scans and verdicts go on.
 		a.role(func(ctx context.Context) error { projector.Run(ctx); return nil })
@@ -204,7 +204,7 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	a.role(func(ctx context.Context) error { tendPeople(ctx, use, c.logger); return nil })
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
 		Commands: use, RuleBook: commands.NewRuleBook(log),
-		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}), HasBlob: blobReader{blobs}.has, Logger: c.logger, Answered: a.metrics.Answered,
+		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}).WithRuleSets(commands.NewRuleBook(log)), HasBlob: blobReader{blobs}.has, Logger: c.logger, Answered: a.metrics.Answered,
 	})
 	if err != nil {
 		return err
