@@ -170,6 +170,7 @@ func (c *Coordinator) converge(ctx context.Context, taskID string, now time.Time
 		}
 		v := done.State.Verdict
 		c.logger.Info("task converged", "task", taskID, "revision", v.Revision, "status", v.Status, "rule", v.Rule.ID, "because", v.Because.En)
+		c.tell(done)
 		rs, failed := c.book.Get(ctx, v.RuleSet)
 		if failed != nil || rs.Late() != rules.LateRevise {
 			return outcome, done, nil

@@ -24,6 +24,8 @@ type Options struct {
 	Window time.Duration
 	Quiet  time.Duration
 	Logger *slog.Logger
+
+	Listener Listener
 }
 
 // Coordinator opens and closes windows.
@@ -36,6 +38,7 @@ type Coordinator struct {
 	window   time.Duration
 	quiet    time.Duration
 	logger   *slog.Logger
+	listener Listener
 	wake     chan struct{} // a due time may have moved forward
 }
 
@@ -43,7 +46,7 @@ type Coordinator struct {
 func New(log eventstore.Log, db *pgxpool.Pool, o Options) *Coordinator {
 	return &Coordinator{
 		log: log, db: db, commands: commands.New(log), book: commands.NewRuleBook(log), roster: commands.NewRoster(log),
-		window: o.Window, quiet: o.Quiet, logger: o.Logger, wake: make(chan struct{}, 1),
+		window: o.Window, quiet: o.Quiet, logger: o.Logger, listener: o.Listener, wake: make(chan struct{}, 1),
 	}
 }
 

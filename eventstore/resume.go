@@ -24,7 +24,7 @@ const (
 // one goroutine at a time and not after it has returned.
 //
 // The logger hears of each loss with its reason, and once that what was lost is
-// well again.
+// well again; see also [WhenLost].
 func Resume(ctx context.Context, logger *slog.Logger, name string, follow func(ctx context.Context, well func()) error) {
 	pause := firstPause
 	var lost time.Time // zero: nothing is lost
@@ -46,6 +46,7 @@ func Resume(ctx context.Context, logger *slog.Logger, name string, follow func(c
 		wait := pause/2 + rand.N(pause)
 		pause = min(2*pause, longestPause)
 		logger.Warn("lost, trying again", "what", name, "in", wait.Round(time.Millisecond), "error", err)
+		tellLost(ctx, name, err)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:

@@ -9,11 +9,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Layout numbers the tables of readmodel.sql and analytics.sql. A read model of another layout is
+// Layout numbers the tables of readmodel.sql, analytics.sql and shadows.sql. A read model of another layout is
 // neither written nor dropped by this version: it folds one of its own beside it.
 // checkpoint keeps its columns name, layout and position in every layout, so that
 // every version can say what it found. queries knows the same number.
-const Layout = 3
+const Layout = 4
 
 // Model is a read model's number.
 type Model int
@@ -132,7 +132,7 @@ func create(ctx context.Context, tx pgx.Tx, m Model) error {
 		`drop schema if exists ` + m.Schema() + ` cascade`, // what somebody left of it
 		`create schema ` + m.Schema(),
 		`set local search_path to ` + m.Schema(),
-		tables + analyticsTables,
+		tables + analyticsTables + shadowTables,
 	} {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return err

@@ -223,7 +223,7 @@ func dump(t testing.TB, pool *pgxpool.Pool) string {
 	for _, table := range []struct{ name, order string }{
 		{"tasks", "task_id"}, {"sub_tasks", "task_id, type"}, {"declines", "task_id, type"},
 		{"findings", "task_id, type, ordinal"}, {"scanners", "type"}, {"scanner_instances", "type, instance"}, {"dead_letters", "task_id, type, attempt"},
-		{"rollups", "quarter, project_key, measure, type, outcome, bin"}, {"outcomes", "task_id, type, attempt"}, {"flaky", "scan_key"},
+		{"rollups", "quarter, project_key, measure, type, outcome, bin"}, {"outcomes", "task_id, type, attempt"}, {"flaky", "scan_key"}, {"shadows", "task_id"},
 	} {
 		var text string
 		require.NoError(t, pool.QueryRow(context.Background(),

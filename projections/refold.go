@@ -72,7 +72,7 @@ func (r *Registry) refold(ctx context.Context, tx pgx.Tx, id eventstore.ID, upTo
 		return err
 	}
 	return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
-		return (&writer{blobs: r.blobs, again: true}).writeRows(ctx, tx, b)
+		return (&writer{blobs: r.blobs, trials: trials{r.log, r.sets}, again: true}).writeRows(ctx, tx, b)
 	})
 }
 

@@ -46,11 +46,18 @@ type Registry struct {
 	pool  *pgxpool.Pool
 	log   eventstore.Reader
 	blobs Blobs
+	sets  RuleSets // see Options.RuleSets
 }
 
 // NewRegistry makes a registry; it closes nothing that it is given.
 func NewRegistry(pool *pgxpool.Pool, log eventstore.Reader, blobs Blobs) *Registry {
 	return &Registry{pool: pool, log: log, blobs: blobs}
+}
+
+// WithRuleSets has tasks that are folded anew tried by the rule sets in their shadow.
+func (r *Registry) WithRuleSets(sets RuleSets) *Registry {
+	r.sets = sets
+	return r
 }
 
 // Change is what a wish did.

@@ -38,9 +38,14 @@ type Options struct {
 	// Manual keeps a projector from beginning a read model by itself where there is
 	// none of this version's layout.
 	Manual bool
+	// RuleSets answers for the rule sets in tasks' shadows; nil knows none.
+	RuleSets RuleSets
 	// MaxEvents and MaxBytes bound a batch, and once more what is received ahead
 	// of it. 0 means 10,000 events and 16 MiB. A single event may be larger.
 	MaxEvents, MaxBytes int
+	// Folded hears of each batch that was written, with how many events it folded; of
+	// several read models at once. It must be quick, and must neither block nor panic.
+	Folded func(m Model, events int, took time.Duration)
 	// Logger hears of failures that are being retried and of hand-overs; what Run
 	// returns is for its caller to log. nil is silence.
 	Logger *slog.Logger
@@ -191,7 +196,7 @@ func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 		if err := conn.QueryRow(ctx, `select pg_try_advisory_lock(hashtextextended('factgate/projections/' || $1, 0))`, r.o.Model.Schema()).Scan(&locked); err != nil {
 			return nil, fmt.Errorf("try for the writer's lock: %w", err)
 		}
-		w := &writer{conn: conn, model: r.o.Model, blobs: r.blobs, known: make(map[eventstore.ID]task.State), written: time.Now()}
+		w := &writer{conn: conn, model: r.o.Model, blobs: r.blobs, trials: trials{r.log, r.o.RuleSets}, known: make(map[eventstore.ID]task.State), written: time.Now()}
 		var position int64
 		if err := conn.QueryRow(ctx, `select position, edition from checkpoint where layout = $1`, Layout).Scan(&position, &w.edition); err != nil {
 			return nil, fmt.Errorf("read the checkpoint: %w", err)
@@ -240,7 +245,11 @@ func (r *Runner) follow(ctx context.Context, w *writer, well func()) error {
 		if upTo == w.position {
 			return nil
 		}
+		began := time.Now()
 		err := w.apply(ctx, events, upTo)
+		if err == nil && r.o.Folded != nil && len(events) > 0 {
+			r.o.Folded(r.o.Model, len(events), time.Since(began))
+		}
 		r.note(func(s *Status) {
 			s.Position = w.position
 			if err == nil {

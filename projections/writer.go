@@ -22,6 +22,7 @@ type writer struct {
 	conn     *pgx.Conn
 	model    Model
 	blobs    Blobs
+	trials   trials
 	position eventstore.Position // of the checkpoint in the database
 	eventAt  time.Time           // of the newest event in the tables
 
@@ -243,6 +244,11 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 	}
 	if len(tasks.id) > 0 {
 		statements.Queue(upsertTasks, tasks.args()...)
+	}
+	if shadows, err := w.trials.of(ctx, b); err != nil {
+		return err
+	} else if len(shadows) > 0 {
+		statements.Queue(upsertShadows, shadowArgs(shadows)...)
 	}
 	if len(subTasks.id) > 0 {
 		statements.Queue(upsertSubTasks, subTasks.args()...)

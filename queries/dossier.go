@@ -3,6 +3,7 @@ package queries
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 
 	"github.com/factgate/factgate/domain/dossier"
@@ -48,7 +49,8 @@ func (q *Queries) ruleSetText(ctx context.Context, ref task.RuleSetRef) ([]byte,
 	}
 	stream := eventstore.StreamID{Category: "ruleset", Key: ref.Name}
 	for r, err := range q.log.ReadStream(ctx, stream, 0) {
-		if eventstore.IsNotFound(err) {
+		var deleted *eventstore.DeletedError
+		if eventstore.IsNotFound(err) || errors.As(err, &deleted) {
 			return nil, nil
 		}
 		if err != nil {

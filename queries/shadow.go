@@ -2,14 +2,12 @@ package queries
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/rules"
 	"github.com/factgate/factgate/domain/task"
-	"github.com/factgate/factgate/eventstore"
 )
 
 // Shadowed is how a task comes out under the rule set in its shadow.
@@ -37,8 +35,7 @@ func (q *Queries) shadow(ctx context.Context, facts []task.Recorded, now time.Ti
 	}
 	ref := *created.Shadow
 	text, err := q.ruleSetText(ctx, ref)
-	var deleted *eventstore.DeletedError
-	if err != nil && !errors.As(err, &deleted) {
+	if err != nil {
 		return nil, err
 	}
 	rs, err := rules.Parse(text, ref.Version)

@@ -1,14 +1,18 @@
 package queries_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/dossier"
 	"github.com/factgate/factgate/domain/rules"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -82,6 +86,66 @@ func TestAShadowSaysWhatADryRunSays(t *testing.T) {
 		require.Equal(t, got, explained.Shadow)
 	}
 	require.Positive(t, agreed)
+
+	// And so does the read model, without a stream, page by page.
+	listed := map[queries.TaskID]queries.ShadowDifference{}
+	ask := queries.ShadowReportQuery{Name: ref.Name, Version: 1, Now: now, First: 3}
+	for {
+		report, err := w.queries.ShadowReport(t.Context(), ask)
+		require.NoError(t, err)
+		decided := 0
+		for id := range flips {
+			if s, err := w.queries.Shadow(t.Context(), id, queries.AsOf{}, now); err == nil && s.Recorded != nil {
+				decided++
+			}
+		}
+		require.EqualValues(t, decided, report.Differing)
+		require.EqualValues(t, agreed, report.Same)
+		require.EqualValues(t, len(undecidable), report.Undecidable)
+		require.EqualValues(t, decided+agreed+len(undecidable), report.Judged())
+		require.Zero(t, report.Open)
+		for _, d := range report.Differences {
+			require.NotContains(t, listed, d.Task)
+			listed[d.Task] = d
+		}
+		if !report.More {
+			break
+		}
+		ask.After = report.Differences[len(report.Differences)-1].Cursor()
+	}
+	require.Len(t, listed, len(flips))
+	for id, d := range listed {
+		require.Equal(t, [3]any{flips[id].New.Status, flips[id].New.Rule.ID, "a"}, [3]any{d.Status, d.Rule, d.Project})
+	}
+	var all []queries.TaskID
+	for id := range ids {
+		all = append(all, id)
+	}
+	statuses, _, err := w.queries.ShadowStatuses(t.Context(), all, now)
+	require.NoError(t, err)
+	require.Len(t, statuses, len(flips)+agreed)
+	for _, ask := range []queries.ShadowReportQuery{{Name: ref.Name, Version: 2, Now: now}, {Name: "other", Version: 1, Now: now}, {Name: ref.Name, Version: 1, Project: "b", Now: now}} {
+		report, err := w.queries.ShadowReport(t.Context(), ask)
+		require.NoError(t, err)
+		require.Zero(t, report.Judged()+report.Open+int64(len(report.Differences)))
+	}
+	_, err = w.queries.ShadowReport(t.Context(), queries.ShadowReportQuery{Name: ref.Name, Version: 1, After: "x"})
+	require.Equal(t, "cursor.invalid", domain.RuleOf(err))
+
+	// While its longer window is open, it has said nothing yet.
+	early, err := w.queries.ShadowReport(t.Context(), queries.ShadowReportQuery{Name: ref.Name, Version: 1, Now: time.Now().Add(-time.Hour)})
+	require.NoError(t, err)
+	require.Positive(t, early.Open)
+
+	// A rule set whose stream somebody deleted is one that is not here.
+	require.NoError(t, w.log.Tombstone(t.Context(), eventstore.StreamID{Category: "ruleset", Key: ref.Name}))
+	opened := newTask()
+	w.tell(opened, uploaded(opened, "a"), task.MainTaskCreated{TaskID: opened.String(), RuleSet: ref, Window: task.Window{Deadline: time.Now()}})
+	_, err = w.queries.Explain(t.Context(), opened, queries.AsOf{}, now)
+	require.Equal(t, "ruleset.unknown", domain.RuleOf(err))
+	var dossiered bytes.Buffer
+	require.NoError(t, w.queries.Dossier(t.Context(), opened, dossier.Header{}, func() io.Writer { return &dossiered }))
+	require.Contains(t, dossiered.String(), "MainTaskCreated")
 }
 
 func TestAShadowsWindowIsItsOwn(t *testing.T) {

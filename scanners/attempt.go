@@ -50,7 +50,8 @@ func (a *attempt) run(work context.Context, state task.State) error {
 		return err
 	}
 	defer leaveMemory()
-	if _, takesPart := state.SubTasks[a.about.Type]; !takesPart {
+	_, joined := state.SubTasks[a.about.Type]
+	if !joined {
 		err = a.consider(work)
 	} else if err = a.start(work); err == nil && a.number == 0 {
 		return nil
@@ -79,6 +80,11 @@ func (a *attempt) run(work context.Context, state task.State) error {
 	if err := a.start(work); err != nil || a.number == 0 {
 		return err
 	}
+	if !joined {
+		a.Listener.decided(a.about.Type, TakesPart)
+	}
+	a.Listener.began(a.about.Type)
+	defer a.Listener.scanned(a.about.Type)
 	return a.scan(work, inside, pkg)
 }
 
@@ -134,12 +140,16 @@ func (a *attempt) decline(ctx context.Context, d Decision) error {
 			ReasonZH: "此前已参与，现在不再参与：" + d.Reason().Zh,
 		})
 	}
-	return a.persist(ctx, func() error {
+	err := a.persist(ctx, func() error {
 		_, err := a.commands.StayAway(ctx, a.taskID, a.by, task.StayAway{
 			Type: a.about.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: a.me,
 		})
 		return err
 	})
+	if err == nil {
+		a.Listener.decided(a.about.Type, d.Code())
+	}
+	return err
 }
 
 // unreadable ends the sub-task: no repetition makes a damaged package whole, and

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,12 +25,16 @@ import (
 // process dies, which is counted as an attempt too.
 func (r *Room) LimitMemory(bytes int64) {
 	debug.SetMemoryLimit(min(debug.SetMemoryLimit(-1), bytes))
-	r.memory = &memory{limit: bytes, inside: map[*context.CancelCauseFunc]bool{}}
+	r.memory = &memory{limit: bytes, inside: map[*context.CancelCauseFunc]bool{}, trips: &r.trips}
 }
+
+// MemoryTrips is how often the watch has ended the scans at work.
+func (r *Room) MemoryTrips() uint64 { return r.trips.Load() }
 
 // memory watches the heap while scans are at work. A nil memory has no limit.
 type memory struct {
 	limit int64
+	trips *atomic.Uint64
 
 	mu       sync.Mutex
 	inside   map[*context.CancelCauseFunc]bool
@@ -155,6 +160,7 @@ func (m *memory) look() (done bool) {
 		(*end)(short)
 	}
 	clear(m.inside)
+	m.trips.Add(1)
 	return false
 }
 

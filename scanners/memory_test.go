@@ -118,6 +118,7 @@ func TestAScanThatTakesAllMemoryEndsAlone(t *testing.T) {
 		require.Equal(t, 2, s.Attempt, "ended once, for the company it kept")
 	}
 	require.EqualValues(t, 2, tripped.Load())
+	require.EqualValues(t, 3, room.MemoryTrips(), "once for all, then twice for one alone")
 	require.Equal(t, task.Pass, b.await(b.open(), "passes", ended("SQL")).SubTasks["SQL"].Result)
 }
 

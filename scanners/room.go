@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,7 @@ import (
 type Room struct {
 	total  int64
 	memory *memory // see LimitMemory
+	trips  atomic.Uint64
 
 	mu      sync.Mutex
 	used    int64

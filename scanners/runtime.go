@@ -25,6 +25,8 @@ type Parts struct {
 	Blobs  blob.Store
 	Logger *slog.Logger
 	Room   *Room // of the whole process; one of DefaultRoom if nil
+
+	Listener Listener
 }
 
 // Options of a runtime; zero values are replaced by the defaults named here.
@@ -215,7 +217,8 @@ func (r *runtime) deliver(waiting, lost, work context.Context, consumer eventsto
 		select {
 		case r.slots <- struct{}{}:
 		case <-timer.C:
-			_ = consumer.Retry(d, "no worker is free") // unheard, it comes again all the same
+			// Unheard, it comes again all the same.
+			_ = r.Listener.delivered(r.about.Type, Repeated, consumer.Retry(d, "no worker is free"))
 			return
 		case <-waiting.Done():
 			return // never begun: leaving the group gives it to another
@@ -233,17 +236,17 @@ func (r *runtime) deliver(waiting, lost, work context.Context, consumer eventsto
 	err := f.err
 	switch f.end {
 	case endAck:
-		err = consumer.Ack(d)
+		err = r.Listener.delivered(r.about.Type, Acknowledged, consumer.Ack(d))
 	case endPark:
 		log.Error("delivery parked", "reason", err)
-		err = consumer.Park(d, text(err))
+		err = r.Listener.delivered(r.about.Type, Parked, consumer.Park(d, text(err)))
 	default:
 		pause := delay(r.Backoff, r.troubled(d.Event.ID, func(t *trouble) { t.repeats++ }).repeats-1)
 		log.Warn("delivery will be repeated", "in", pause, "reason", err)
 		if wait(waiting, pause) != nil {
 			return // leaving the group gives it to another
 		}
-		err = consumer.Retry(d, text(err))
+		err = r.Listener.delivered(r.about.Type, Repeated, consumer.Retry(d, text(err)))
 	}
 	if err != nil {
 		log.Warn("the end of a delivery was not told; it will come again", "error", err)

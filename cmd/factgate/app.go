@@ -18,11 +18,13 @@ import (
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/console"
 	"github.com/factgate/factgate/coordinator"
+	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/eventstore/esdb"
 	"github.com/factgate/factgate/eventstore/node"
 	"github.com/factgate/factgate/internal/blob"
 	"github.com/factgate/factgate/internal/graphqlapi"
 	"github.com/factgate/factgate/internal/httpapi"
+	"github.com/factgate/factgate/internal/metrics"
 	"github.com/factgate/factgate/internal/pgdev"
 	"github.com/factgate/factgate/internal/retention"
 	"github.com/factgate/factgate/projections"
@@ -36,6 +38,7 @@ type config struct {
 	blobs      string // folder of the blobs; in the data folder if empty
 	data       string // folder of node, cluster and blobs
 	listen     string
+	scrape     string // address of /metrics alone; none if empty: the api serves it
 	eventstore string // connection string; the embedded node if empty
 	database   string // URL; a private cluster if empty
 	window     time.Duration
@@ -54,6 +57,7 @@ type app struct {
 	url     string // http://HOST:PORT
 	closers []func(context.Context) error
 	failed  chan error // why the app cannot go on; at most one is read
+	metrics *metrics.Metrics
 
 	roles   context.Context // ends when the roles shall end
 	running sync.WaitGroup  // the roles
@@ -62,7 +66,7 @@ type app struct {
 // start opens everything and returns when uploads are taken. It waits for stores that
 // are away, see reach, until ctx ends.
 func start(ctx context.Context, c config) (_ *app, err error) {
-	a := &app{failed: make(chan error, 8)}
+	a := &app{failed: make(chan error, 8), metrics: metrics.New(version())}
 	defer func() {
 		if err != nil {
 			_ = a.stop()
@@ -79,6 +83,11 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 			}
 			return nil
 		})
+	}
+	if c.scrape != "" {
+		if err := a.serveMetrics(ctx, c); err != nil {
+			return nil, err
+		}
 	}
 	if c.only == "" {
 		if err := os.MkdirAll(c.data, 0o700); err != nil {
@@ -133,8 +142,12 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		a.closing(func(context.Context) error { db.Close(); return nil })
 	}
 
+	if c.runs(apiRole) || c.runs(projectorRole) {
+		a.metrics.ReadModels(queries.New(db, log))
+	}
+
 	var endRoles context.CancelFunc
-	a.roles, endRoles = context.WithCancel(context.WithoutCancel(ctx))
+	a.roles, endRoles = context.WithCancel(eventstore.WhenLost(context.WithoutCancel(ctx), a.metrics.Lost))
 	a.closing(func(context.Context) error {
 		endRoles()
 		a.running.Wait()
@@ -149,23 +162,26 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 		return nil, err
 	}
 	if c.runs(projectorRole) {
-		projector := projections.NewProjector(log, db, blobReader{blobs}, projections.Options{Manual: c.manual, Logger: c.logger})
+		projector := projections.NewProjector(log, db, blobReader{blobs}, projections.Options{Manual: c.manual, RuleSets: commands.NewRuleBook(log), Folded: a.metrics.Folded, Logger: c.logger})
 		// One that halts waits for an operator: reads go stale and say so; uploads,
 		// scans and verdicts go on.
 		a.role(func(ctx context.Context) error { projector.Run(ctx); return nil })
 	}
 	if c.runs(coordinatorRole) {
-		main := coordinator.New(log, db, coordinator.Options{Window: c.window, Quiet: c.quiet, Logger: c.logger})
+		main := coordinator.New(log, db, coordinator.Options{Window: c.window, Quiet: c.quiet, Logger: c.logger, Listener: a.metrics.Coordinator()})
+		a.metrics.Windows(main.Windows)
 		a.role(func(ctx context.Context) error { main.Run(ctx); return nil })
 	}
 	instance := uuid.NewString()
 	var room *scanners.Room
+	var counting scanners.Listener
 	if len(c.scanners) > 0 {
 		room = c.room(os.DirFS("/"))
+		counting = a.metrics.Scanners(typesOf(c.scanners), room)
 	}
 	for _, s := range c.scanners {
 		a.role(func(ctx context.Context) error {
-			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger, Room: room}, scanners.Options{Instance: instance})
+			return scanners.Run(ctx, s, scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger, Room: room, Listener: counting}, scanners.Options{Instance: instance})
 		})
 	}
 	if db != nil {
@@ -188,7 +204,7 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	a.role(func(ctx context.Context) error { tendPeople(ctx, use, c.logger); return nil })
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
 		Commands: use, RuleBook: commands.NewRuleBook(log),
-		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}), HasBlob: blobReader{blobs}.has, Logger: c.logger,
+		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}).WithRuleSets(commands.NewRuleBook(log)), HasBlob: blobReader{blobs}.has, Logger: c.logger, Answered: a.metrics.Answered,
 	})
 	if err != nil {
 		return err
@@ -196,20 +212,40 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{
 			Commands: use, Blobs: blobs, Queries: questions, Tool: tool(), GraphQL: graphql, Console: console.Handler(),
+			Metrics: a.metrics.Handler(c.logger), Uploaded: a.metrics.Uploaded,
 			Ready: log.Ping, Logger: c.logger,
 		}),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(c.logger.Handler(), slog.LevelDebug),
+		IdleTimeout: 2 * time.Minute,
 	}
+	a.metrics.API()
+	a.listen(c, listener, server)
+	a.url = "http://" + listener.Addr().String()
+	return nil
+}
+
+// serveMetrics answers scrapes of a role that serves nothing else.
+func (a *app) serveMetrics(ctx context.Context, c config) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.scrape)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w; choose another address with --metrics-listen", c.scrape, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", a.metrics.Handler(c.logger))
+	a.listen(c, listener, &http.Server{Handler: mux, ReadTimeout: 10 * time.Second})
+	c.logger.Info("metrics are served", "url", "http://"+listener.Addr().String()+"/metrics")
+	return nil
+}
+
+// listen serves until the app stops.
+func (a *app) listen(c config, listener net.Listener, server *http.Server) {
+	server.ReadHeaderTimeout = 10 * time.Second
+	server.ErrorLog = slog.NewLogLogger(c.logger.Handler(), slog.LevelDebug)
 	a.closing(server.Shutdown)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- fmt.Errorf("http server: %w", err)
 		}
 	}()
-	a.url = "http://" + listener.Addr().String()
-	return nil
 }
 
 func (a *app) closing(f func(context.Context) error) { a.closers = append(a.closers, f) }

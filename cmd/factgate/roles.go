@@ -110,6 +110,9 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 	case scannerRole:
 		c.memoryFlag(cmd)
 	}
+	if r != apiRole {
+		flags.StringVar(&c.scrape, "metrics-listen", "", "address that serves /metrics, such as 127.0.0.1:9100; port 0 takes a free one (default: none)")
+	}
 	flags.BoolVar(&verbose, "verbose", false, "log details")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		for _, name := range []string{"eventstore", "database", "blobs"} {
@@ -133,8 +136,10 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-func scannerTypes() (types []string) {
-	for _, s := range scannerList() {
+func scannerTypes() []string { return typesOf(scannerList()) }
+
+func typesOf(list []scanners.Scanner) (types []string) {
+	for _, s := range list {
 		types = append(types, s.Describe().Type)
 	}
 	return types

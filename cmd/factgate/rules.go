@@ -36,7 +36,7 @@ language. Lint works offline; everything else asks a server.
   factgate rules activate mine --project dw   … those of one project only`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(rulesLintCommand(), rulesPublishCommand(), rulesActivateCommand(), rulesListCommand(), rulesShowCommand(), rulesDiffCommand(), rulesDryRunCommand(), rulesShadowCommand())
+	cmd.AddCommand(rulesLintCommand(), rulesPublishCommand(), rulesActivateCommand(), rulesListCommand(), rulesShowCommand(), rulesDiffCommand(), rulesDryRunCommand(), rulesShadowCommand(), rulesShadowReportCommand())
 	return cmd
 }
 

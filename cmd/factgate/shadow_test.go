@@ -37,6 +37,13 @@ func TestShadowsProjectsAndADryRunThatBreaksOff(t *testing.T) {
 	require.Contains(t, ask("explain", shadowed, "--lang", "zh").out, "影子规则集 lenient 1 的结论不同：SUCCESS")
 	require.Contains(t, ask("explain", shadowed, "--at", "1").out, "in its shadow, lenient 1 would decide at ")
 	require.NotContains(t, strings.ToLower(ask("explain", plain).out), "shadow")
+	reported := ask("rules", "shadow-report", "lenient@1", "--project", "dw")
+	require.Equal(t, ran{0, "lenient 1 in the shadow: 1 tasks judged, 0 same, 1 differing, 0 undecidable\n  " + shadowed + "  dw  docs-only.zip : FAILED, and SUCCESS by rule always\n", ""}, reported)
+	require.Contains(t, ask("rules", "shadow-report", "lenient@1", "--lang", "zh").out, "结论 FAILED，影子 SUCCESS（规则 always）")
+	var report shadowReportView
+	require.NoError(t, json.Unmarshal([]byte(ask("rules", "shadow-report", "lenient@1", "--json").out), &report))
+	require.Equal(t, []any{int64(1), int64(1), shadowed}, []any{report.Judged, report.Differing, report.Differences[0].Task})
+	require.Contains(t, ask("rules", "shadow-report", "lenient").errors, "say which version, such as lenient@1")
 
 	require.Equal(t, ran{0, "project dw: its own: window 20m0s, quiet 2s, shadow lenient@1\n", ""}, ask("project", "configure", "dw", "--window", "20m", "--quiet", "2s"))
 	require.Equal(t, "项目 dw：自身设置：窗口期 20m0s，影子规则集 lenient@1\n", ask("project", "configure", "dw", "--clear", "quiet", "--lang", "zh").out)

@@ -58,6 +58,7 @@ var rules = []rule{
 		"github.com/jackc/pgx/v5", "github.com/stretchr/testify"}},
 	{folder: "internal/pgdev", others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sys"}},
 	{folder: "internal/graphqlapi", own: []string{"commands", "queries", "projections", "domain", ""}, others: []string{"github.com/graph-gophers/graphql-go"}},
+	{folder: "internal/metrics", own: []string{"coordinator", "domain", "internal/graphqlapi", "projections", "queries", "scanners"}, others: []string{"github.com/prometheus/client_golang"}},
 	{folder: "internal/httpapi", own: []string{"commands", "queries", "projections", "domain", "internal/blob", "internal/zippkg"}, others: []string{"github.com/go-chi/chi/v5"}},
 	{folder: "cmd", own: everything, others: []string{"github.com", "golang.org", "google.golang.org", "go.yaml.in"}},
 }

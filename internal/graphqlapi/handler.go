@@ -77,8 +77,24 @@ type Options struct {
 	Timeout time.Duration
 	// Wait bounds how long a query waits for a position; 0 means 5 s.
 	Wait time.Duration
+	// Answered hears how each request came out: OutcomeOK, OutcomeFailed or
+	// OutcomeRefused. It must be quick, and must neither block nor panic. nil: not told.
+	Answered func(outcome string)
 	// Logger hears of internal errors; nil is silence.
 	Logger *slog.Logger
+}
+
+// How a request comes out.
+const (
+	OutcomeOK      = "ok"
+	OutcomeFailed  = "failed"  // at least one field has an error
+	OutcomeRefused = "refused" // no field was asked: no request, or beyond the limits
+)
+
+func (h *Handler) answered(outcome string) {
+	if h.o.Answered != nil {
+		h.o.Answered(outcome)
+	}
 }
 
 // Handler answers queries. It is safe for concurrent use.
@@ -133,6 +149,7 @@ type badRequest struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req, bad := read(w, r)
 	if bad != nil {
+		h.answered(OutcomeRefused)
 		if bad.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", "GET, HEAD, POST")
 		}
@@ -145,6 +162,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	if len(result.Errors) > 0 && ctx.Err() == nil && !executed(result.Errors) {
 		status = http.StatusBadRequest // refused as a whole
+	}
+	switch {
+	case status == http.StatusBadRequest:
+		h.answered(OutcomeRefused)
+	case len(out.Errors) > 0:
+		h.answered(OutcomeFailed)
+	default:
+		h.answered(OutcomeOK)
 	}
 	answer(w, status, out)
 }

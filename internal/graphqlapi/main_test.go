@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -80,7 +81,7 @@ func (w *world) follow(position eventstore.Position) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	r := projections.NewRunner(w.log, w.pool, w, projections.Options{})
+	r := projections.NewRunner(w.log, w.pool, w, projections.Options{RuleSets: commands.NewRuleBook(w.log)})
 	go func() {
 		defer close(ended)
 		_ = r.Run(ctx)

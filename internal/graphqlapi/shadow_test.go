@@ -84,6 +84,26 @@ func TestATasksShadowIsShown(t *testing.T) {
 	require.Equal(t, "always", closed["rule"].(map[string]any)["id"])
 	require.Equal(t, map[string]any{"en": "always", "zh": "always"}, closed["because"])
 
-	_, a := post(t, h, `query($id: ID!) { task(id: $id) { shadow { status } } }`, map[string]any{"id": w.failing(t).String()})
-	require.Equal(t, map[string]any{"shadow": nil}, a.Data["task"])
+	_, a := post(t, h, `query($id: ID!) { task(id: $id) { shadow { status } shadowStatus } }`, map[string]any{"id": w.failing(t).String()})
+	require.Equal(t, map[string]any{"shadow": nil, "shadowStatus": nil}, a.Data["task"])
+
+	const report = `name version judged same differing undecidable open nodes { task project version fileName recorded status rule } pageInfo { hasNextPage endCursor }`
+	_, a = post(t, h, `query($id: ID!) { shadowReport(ruleSet: "mine@1", project: "p") { `+report+` } tasks { nodes { id shadowStatus } }
+		task(id: $id, asOf: {revision: 3}) { shadowStatus } }`, map[string]any{"id": id.String()})
+	require.Empty(t, a.Errors)
+	got := a.Data["shadowReport"].(map[string]any)
+	require.Equal(t, []any{"mine", 1.0, 1.0, 0.0, 1.0, 0.0, 0.0}, []any{got["name"], got["version"], got["judged"], got["same"], got["differing"], got["undecidable"], got["open"]})
+	require.Equal(t, []any{map[string]any{"task": id.String(), "project": "p", "version": "1", "fileName": "p.zip", "recorded": "FAILED", "status": "SUCCESS", "rule": "always"}}, got["nodes"])
+	require.Equal(t, false, got["pageInfo"].(map[string]any)["hasNextPage"])
+	said := map[any]any{}
+	for _, n := range a.Data["tasks"].(map[string]any)["nodes"].([]any) {
+		said[n.(map[string]any)["id"]] = n.(map[string]any)["shadowStatus"]
+	}
+	require.Equal(t, "SUCCESS", said[id.String()])
+	require.Len(t, said, 2)
+	require.Equal(t, map[string]any{"shadowStatus": "SUCCESS"}, a.Data["task"])
+	for ruleSet, code := range map[string]string{"mine": "project.shadow", "mine@x": "project.shadow", "a b@1": "ruleset.name"} {
+		_, a := post(t, h, `query($r: String!) { shadowReport(ruleSet: $r) { judged } }`, map[string]any{"r": ruleSet})
+		require.Equal(t, code, a.Errors[0].Extensions["code"], ruleSet)
+	}
 }

@@ -61,6 +61,7 @@ type taskPage struct {
 	mu       sync.Mutex
 	findings map[queries.FindingsQuery]*findingsRead
 	flaky    flakyRead
+	shadows  shadowsRead
 }
 
 type findingsRead struct {

@@ -42,6 +42,10 @@ type Parts struct {
 	Patience time.Duration
 	GraphQL  http.Handler // serves /graphql
 	Console  http.Handler // serves /graphiql and its assets
+	Metrics  http.Handler // serves /metrics; nothing there if nil
+	// Uploaded hears how each upload was answered: accepted, existed, or the code of
+	// the refusal. It must be quick, and must neither block nor panic. nil: not told.
+	Uploaded func(code string)
 	// Ready says why the API cannot take uploads now; nil means it can.
 	Ready  func(context.Context) error
 	Logger *slog.Logger
@@ -62,6 +66,9 @@ func New(p Parts) http.Handler {
 	r.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	r.Get("/readyz", a.ready)
 	r.Handle("/graphql", p.GraphQL)
+	if p.Metrics != nil {
+		r.Method(http.MethodGet, "/metrics", p.Metrics)
+	}
 	page := r.With(middleware.Compress(5))
 	page.Handle("/graphiql", p.Console)
 	page.Handle("/assets/*", p.Console)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,15 +52,18 @@ type uploaded struct {
 func (a *api) upload(w http.ResponseWriter, r *http.Request) {
 	limit := a.limit()
 	if r.ContentLength > limit+overhead {
+		a.count("zip.too_large")
 		a.refuseUnread(w, r, tooLarge(limit))
 		return
 	}
 	p, err := a.receive(r, http.MaxBytesReader(nil, r.Body, limit+overhead))
 	if err != nil {
+		a.count(codeOf(err))
 		a.refuseUnread(w, r, err)
 		return
 	}
 	if err := a.inspect(r.Context(), p.Key); err != nil {
+		a.count(codeOf(err))
 		a.refuse(w, r, err)
 		return
 	}
@@ -69,8 +73,14 @@ func (a *api) upload(w http.ResponseWriter, r *http.Request) {
 		IdempotencyKey: r.Header.Get("Idempotency-Key"), Now: time.Now(),
 	})
 	if err != nil {
+		a.count(codeOf(err))
 		a.refuse(w, r, err)
 		return
+	}
+	if len(done.Facts) > 0 {
+		a.count("accepted")
+	} else {
+		a.count("existed")
 	}
 	message := "task created"
 	if chinese(r) {
@@ -86,6 +96,15 @@ func (a *api) upload(w http.ResponseWriter, r *http.Request) {
 		},
 	})
 }
+
+func (a *api) count(code string) {
+	if a.Uploaded != nil {
+		a.Uploaded(code)
+	}
+}
+
+// codeOf is what refuse shows as code.
+func codeOf(err error) string { return cmp.Or(domain.RuleOf(err), "internal") }
 
 // maxDrained is how much of a refused body is read after the answer.
 const maxDrained = 256 << 20
