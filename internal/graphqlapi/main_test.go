@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,7 +53,8 @@ type world struct {
 	pool    *pgxpool.Pool
 	queries *queries.Queries
 	sql     *statements
-	reports map[string][]byte // set before the fact is told
+	mu      *sync.Mutex // guards reports
+	reports map[string][]byte
 }
 
 func newWorld(t testing.TB) *world {
@@ -64,11 +66,13 @@ func newWorld(t testing.TB) *world {
 	asking, err := pgxpool.NewWithConfig(t.Context(), counted)
 	require.NoError(t, err)
 	t.Cleanup(asking.Close)
-	return &world{t: t, log: log, pool: pool, sql: sql, queries: queries.New(asking, log), reports: map[string][]byte{}}
+	return &world{t: t, log: log, pool: pool, sql: sql, queries: queries.New(asking, log), mu: &sync.Mutex{}, reports: map[string][]byte{}}
 }
 
 // Open implements projections.Blobs.
 func (w *world) Open(_ context.Context, key string) (io.ReadCloser, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	b, ok := w.reports[key]
 	if !ok {
 		return nil, projections.ErrBlobGone
@@ -100,6 +104,8 @@ func (w *world) report(n int) *task.Blob {
 	require.NoError(w.t, out.Close())
 	sum := sha256.Sum256(b.Bytes())
 	key := hex.EncodeToString(sum[:])
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.reports[key] = b.Bytes()
 	return &task.Blob{Key: key, SHA256: key}
 }
