@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// shadowPage is how many tasks are asked for at once.
-const shadowPage = 200
+// listPage is how many entries of a list are asked for at once.
+const listPage = 200
 
 // shadowReportView is what shadow-report says as JSON.
 type shadowReportView struct {
@@ -40,7 +40,7 @@ have a verdict: those for which the shadow says the same status as the verdict a
 window's end, those for which it says another, all of which it lists, newest first, and
 those that it cannot decide. It reads the read model, no streams.`,
 		func(ctx context.Context, c *client, args []string) error {
-			wish := map[string]any{"of": args[0], "first": shadowPage, "after": nil, "project": nil}
+			wish := map[string]any{"of": args[0], "first": listPage, "after": nil, "project": nil}
 			if project != "" {
 				wish["project"] = project
 			}
