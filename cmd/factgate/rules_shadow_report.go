@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -82,8 +83,8 @@ those that it cannot decide. It reads the read model, no streams.`,
 				p.say("  %d more have a verdict and wait for the shadow's longer window", "  另有 %d 个任务已有结论，仍在等待影子规则集更长的窗口期", said.Open)
 			}
 			for _, d := range said.Differences {
-				p.say("  %s  %s  %s %s: %s, and %s by rule %s", "  %s  %s  %s %s：结论 %s，影子 %s（规则 %s）",
-					d.Task, d.Project, d.FileName, d.Version, d.Recorded, d.Status, d.Rule)
+				p.say("  %s  %s  %s: %s, and %s by rule %s", "  %s  %s  %s：结论 %s，影子 %s（规则 %s）",
+					d.Task, d.Project, strings.TrimSpace(d.FileName+" "+d.Version), d.Recorded, d.Status, d.Rule)
 			}
 			return nil
 		})

@@ -38,7 +38,7 @@ func TestShadowsProjectsAndADryRunThatBreaksOff(t *testing.T) {
 	require.Contains(t, ask("explain", shadowed, "--at", "1").out, "in its shadow, lenient 1 would decide at ")
 	require.NotContains(t, strings.ToLower(ask("explain", plain).out), "shadow")
 	reported := ask("rules", "shadow-report", "lenient@1", "--project", "dw")
-	require.Equal(t, ran{0, "lenient 1 in the shadow: 1 tasks judged, 0 same, 1 differing, 0 undecidable\n  " + shadowed + "  dw  docs-only.zip : FAILED, and SUCCESS by rule always\n", ""}, reported)
+	require.Equal(t, ran{0, "lenient 1 in the shadow: 1 tasks judged, 0 same, 1 differing, 0 undecidable\n  " + shadowed + "  dw  docs-only.zip: FAILED, and SUCCESS by rule always\n", ""}, reported)
 	require.Contains(t, ask("rules", "shadow-report", "lenient@1", "--lang", "zh").out, "结论 FAILED，影子 SUCCESS（规则 always）")
 	var report shadowReportView
 	require.NoError(t, json.Unmarshal([]byte(ask("rules", "shadow-report", "lenient@1", "--json").out), &report))
