@@ -215,7 +215,7 @@ func (b *RuleBook) Active(ctx context.Context, of string) (Terms, error) {
 			*setting.term = setting.chosen.D()
 		}
 	}
-	if chosen.Shadow.Name == "" {
+	if chosen.Shadow == (project.Shadow{}) || chosen.Shadow == project.NoShadow {
 		return terms, nil
 	}
 	ref, err := b.shadow(ctx, chosen.Shadow, of)

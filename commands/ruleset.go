@@ -107,7 +107,7 @@ func (c *Commands) ConfigureProject(ctx context.Context, name string, configure 
 				MsgZH: "规则集 " + *set + " 没有已启用的版本，请先启用"}
 		}
 	}
-	if shadow := configure.Shadow; shadow != nil && *shadow != (project.Shadow{}) {
+	if shadow := configure.Shadow; shadow != nil && *shadow != (project.Shadow{}) && *shadow != project.NoShadow {
 		if err := ruleset.CheckName(shadow.Name); err != nil {
 			return ProjectDone{}, err
 		}

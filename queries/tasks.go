@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/factgate/factgate/domain/person"
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -63,7 +64,10 @@ type TasksQuery struct {
 	After   string // a cursor; empty for the first page
 	Status  task.Status
 	Project string
-	With    With
+	// UploadedByKey chooses the tasks of a person, also of one whose name was erased,
+	// by the key of the name. It has no index, and looks through all tasks.
+	UploadedByKey person.KeyID
+	With          With
 }
 
 // TasksPage is its answer.
@@ -92,6 +96,9 @@ func (q *Queries) Tasks(ctx context.Context, query TasksQuery) (TasksPage, error
 	}
 	if query.Project != "" {
 		l.where("left(project, 100) = left(?::text, 100) and project = ?", strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
+	}
+	if query.UploadedByKey != "" {
+		l.where("starts_with(uploaded_by, ?)", strings.ReplaceAll(query.UploadedByKey.TokenPrefix(), "\x00", "\uFFFD"))
 	}
 	sql, args := l.statement()
 	err = q.snapshot(ctx, "list tasks", func(tx pgx.Tx) error {

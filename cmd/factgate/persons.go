@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +35,7 @@ func personsCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(personsErase())
+	cmd.AddCommand(personsErase(), personsErasures())
 	return cmd
 }
 
@@ -74,6 +75,54 @@ sealed, and what only the operator can reach.`,
 		})
 	o.reasonFlags(cmd, "")
 	return cmd
+}
+
+// erasureView is one of what erasures lists.
+type erasureView struct {
+	Revision int64     `json:"revision"`
+	Key      string    `json:"key"`
+	At       time.Time `json:"at"`
+	By       *string   `json:"by"`
+	Reason   string    `json:"reason"`
+}
+
+func personsErasures() *cobra.Command {
+	o := &operation{}
+	return o.command("erasures", "List the names that were erased",
+		`Erasures lists when a name was erased, by whom, why, and the key that was destroyed,
+which still tells that person's tasks apart. Whose name it was nobody knows any more.`,
+		func(ctx context.Context, c *client, _ []string) error {
+			all := []erasureView{}
+			for {
+				wish := map[string]any{"first": listPage, "after": nil}
+				if n := len(all); n > 0 {
+					wish["after"] = all[n-1].Revision
+				}
+				page, err := patiently(ctx, uploadPatience, func() ([]erasureView, error) {
+					var got struct{ Erasures []erasureView }
+					err := c.query(ctx, `query ($first: Int, $after: Int) { erasures(first: $first, afterRevision: $after) { revision key at by reason } }`, wish, &got)
+					return got.Erasures, err
+				})
+				if err != nil {
+					return err
+				}
+				if all = append(all, page...); len(page) < listPage {
+					break
+				}
+			}
+			if o.json {
+				return printJSON(all)
+			}
+			p := o.printer()
+			for _, e := range all {
+				by := ""
+				if e.By != nil {
+					by = *e.By
+				}
+				p.say("%s  key %s, by %s: %s", "%s  密钥 %s，操作者 %s：%s", e.At.Format("2006-01-02 15:04:05"), e.Key, orDash(by), e.Reason)
+			}
+			return nil
+		})
 }
 
 func (e personErasure) print(p *printer) {

@@ -46,6 +46,10 @@ func TestAPersonIsErasedFromTheCommandLine(t *testing.T) {
 	require.Zero(t, again.code, again.errors)
 	require.Contains(t, again.out, "nobody has this name, or has it any more")
 	require.Contains(t, again.out, "factgate node scavenge")
+	require.Contains(t, run(t, "persons", "erasures", "--server", s.url).out, "key "+done.Keys[0]+", by zhang: asked for it")
+	var listed []erasureView
+	readJSON(t, run(t, "persons", "erasures", "--server", s.url, "--json"), &listed)
+	require.Len(t, listed, 1)
 	require.Contains(t, run(t, append(erase, "--server", s.url, "--lang", "zh")...).out, "其名称此前已删除")
 
 	for what, args := range map[string][]string{

@@ -64,6 +64,9 @@ type projectChange struct {
 	Position string `json:"position"`
 }
 
+// noShadow is a project's own wish for no shadow, where all projects have one.
+const noShadow = "!"
+
 const settingFields = "ruleSet window quiet minimum shadow"
 
 func projectShowCommand() *cobra.Command {
@@ -114,7 +117,11 @@ func (s settingsView) line(zh bool) string {
 		{"rule set", "规则集", s.RuleSet}, {"window", "窗口期", s.Window}, {"quiet", "静默", s.Quiet}, {"minimum", "最短", s.Minimum}, {"shadow", "影子规则集", s.Shadow},
 	} {
 		if one.value != nil {
-			words = append(words, map[bool]string{false: one.en, true: one.zh}[zh]+" "+*one.value)
+			value := *one.value
+			if one.value == s.Shadow && value == noShadow {
+				value = map[bool]string{false: "none", true: "无"}[zh]
+			}
+			words = append(words, map[bool]string{false: one.en, true: one.zh}[zh]+" "+value)
 		}
 	}
 	if words == nil {
@@ -218,11 +225,16 @@ func rulesShadowCommand() *cobra.Command {
 that judges it: shown by explain and GraphQL, never enforced. It is for the tasks of
 one project with --project, else for those of all projects that set no shadow of
 their own. Without a version it is the one that is active for the project when a
-task is opened. With --off, and no name, there is none any more.`,
+task is opened. With --off, and no name, there is none any more; a project that is
+named then has none, whatever all projects have: factgate project configure PROJECT
+--clear shadow has it follow them again.`,
 		func(ctx context.Context, c *client, args []string) error {
 			shadow := ""
-			if !off {
+			switch {
+			case !off:
 				shadow = args[0]
+			case project != "*":
+				shadow = noShadow
 			}
 			did, err := c.configure(ctx, project, o.by, map[string]any{"shadow": shadow})
 			if err != nil {

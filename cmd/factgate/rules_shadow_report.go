@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-// shadowPage is how many tasks are asked for at once.
-const shadowPage = 200
+// listPage is how many entries of a list are asked for at once.
+const listPage = 200
 
 // shadowReportView is what shadow-report says as JSON.
 type shadowReportView struct {
@@ -40,7 +41,7 @@ have a verdict: those for which the shadow says the same status as the verdict a
 window's end, those for which it says another, all of which it lists, newest first, and
 those that it cannot decide. It reads the read model, no streams.`,
 		func(ctx context.Context, c *client, args []string) error {
-			wish := map[string]any{"of": args[0], "first": shadowPage, "after": nil, "project": nil}
+			wish := map[string]any{"of": args[0], "first": listPage, "after": nil, "project": nil}
 			if project != "" {
 				wish["project"] = project
 			}
@@ -82,8 +83,8 @@ those that it cannot decide. It reads the read model, no streams.`,
 				p.say("  %d more have a verdict and wait for the shadow's longer window", "  另有 %d 个任务已有结论，仍在等待影子规则集更长的窗口期", said.Open)
 			}
 			for _, d := range said.Differences {
-				p.say("  %s  %s  %s %s: %s, and %s by rule %s", "  %s  %s  %s %s：结论 %s，影子 %s（规则 %s）",
-					d.Task, d.Project, d.FileName, d.Version, d.Recorded, d.Status, d.Rule)
+				p.say("  %s  %s  %s: %s, and %s by rule %s", "  %s  %s  %s：结论 %s，影子 %s（规则 %s）",
+					d.Task, d.Project, strings.TrimSpace(d.FileName+" "+d.Version), d.Recorded, d.Status, d.Rule)
 			}
 			return nil
 		})

@@ -38,7 +38,7 @@ func TestShadowsProjectsAndADryRunThatBreaksOff(t *testing.T) {
 	require.Contains(t, ask("explain", shadowed, "--at", "1").out, "in its shadow, lenient 1 would decide at ")
 	require.NotContains(t, strings.ToLower(ask("explain", plain).out), "shadow")
 	reported := ask("rules", "shadow-report", "lenient@1", "--project", "dw")
-	require.Equal(t, ran{0, "lenient 1 in the shadow: 1 tasks judged, 0 same, 1 differing, 0 undecidable\n  " + shadowed + "  dw  docs-only.zip : FAILED, and SUCCESS by rule always\n", ""}, reported)
+	require.Equal(t, ran{0, "lenient 1 in the shadow: 1 tasks judged, 0 same, 1 differing, 0 undecidable\n  " + shadowed + "  dw  docs-only.zip: FAILED, and SUCCESS by rule always\n", ""}, reported)
 	require.Contains(t, ask("rules", "shadow-report", "lenient@1", "--lang", "zh").out, "结论 FAILED，影子 SUCCESS（规则 always）")
 	var report shadowReportView
 	require.NoError(t, json.Unmarshal([]byte(ask("rules", "shadow-report", "lenient@1", "--json").out), &report))
@@ -53,7 +53,13 @@ func TestShadowsProjectsAndADryRunThatBreaksOff(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(ask("project", "show", "dw", "--json").out), &view))
 	require.Equal(t, "lenient@1", *view.Settings.Shadow)
 	require.Equal(t, 1, view.Terms.Shadow.Version)
-	require.Equal(t, ran{0, "project dw: its own: window 20m0s\n", ""}, ask("rules", "shadow", "--off", "--project", "dw"))
+	require.Equal(t, ran{0, "project *: its own: minimum 1s, shadow lenient@1\n", ""}, ask("rules", "shadow", "lenient@1"))
+	require.Equal(t, ran{0, "project dw: its own: window 20m0s, shadow none\n", ""}, ask("rules", "shadow", "--off", "--project", "dw"))
+	require.NotContains(t, ask("project", "show", "dw").out, "in its shadow")
+	require.Contains(t, ask("project", "show", "dw", "--lang", "zh").out, "影子规则集 无")
+	require.Equal(t, ran{0, "project dw: its own: window 20m0s\n", ""}, ask("project", "configure", "dw", "--clear", "shadow"))
+	require.Contains(t, ask("project", "show", "dw").out, "in its shadow: lenient 1")
+	require.Equal(t, ran{0, "project *: its own: minimum 1s\n", ""}, ask("rules", "shadow", "--off"))
 	for says, args := range map[string][]string{
 		"nothing to change":      {"project", "configure", "dw"},
 		"both given and cleared": {"project", "configure", "dw", "--quiet", "1s", "--clear", "quiet"},

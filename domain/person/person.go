@@ -70,6 +70,9 @@ func NewKeyID(random [idSize]byte) KeyID { return KeyID(hex.EncodeToString(rando
 // Short is a form for people: enough to tell the persons of one list apart.
 func (id KeyID) Short() string { return "#" + string(id)[:min(8, len(id))] }
 
+// TokenPrefix is what the tokens of this key begin with, and no other's.
+func (id KeyID) TokenPrefix() string { return prefix + string(id) + ":" }
+
 func (id KeyID) valid() bool {
 	raw, err := hex.DecodeString(string(id))
 	return err == nil && len(raw) == idSize && string(id) == hex.EncodeToString(raw)

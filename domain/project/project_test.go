@@ -104,15 +104,17 @@ func TestStoredFactsStayReadable(t *testing.T) {
 	require.Equal(t, want, project.Read(name, golden))
 	require.JSONEq(t, string(golden), string(data))
 
-	want.Shadow = project.Shadow{Name: "next", Version: 2}
-	name, data, err = project.Encode(want)
-	require.NoError(t, err)
-	file = filepath.Join("testdata", "facts", name+".v2.json")
-	if _, err := os.Stat(file); os.IsNotExist(err) && *update {
-		require.NoError(t, os.WriteFile(file, append(data, '\n'), 0o644))
+	for version, shadow := range map[string]project.Shadow{"v2": {Name: "next", Version: 2}, "v2-no-shadow": project.NoShadow} {
+		want.Shadow = shadow
+		name, data, err = project.Encode(want)
+		require.NoError(t, err)
+		file = filepath.Join("testdata", "facts", name+"."+version+".json")
+		if _, err := os.Stat(file); os.IsNotExist(err) && *update {
+			require.NoError(t, os.WriteFile(file, append(data, '\n'), 0o644))
+		}
+		golden, err = os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, want, project.Read(name, golden))
+		require.JSONEq(t, string(golden), string(data))
 	}
-	golden, err = os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, want, project.Read(name, golden))
-	require.JSONEq(t, string(golden), string(data))
 }

@@ -17,7 +17,11 @@ type Shadow struct {
 	Version int    `json:"version,omitempty"`
 }
 
-// String is NAME or NAME@VERSION; empty for none.
+// NoShadow is a project's own wish for none, where all projects have one. No rule set
+// may have its name.
+var NoShadow = Shadow{Name: "!"}
+
+// String is NAME or NAME@VERSION, or "!" for NoShadow; empty for none of its own.
 func (s Shadow) String() string {
 	if s.Version == 0 {
 		return s.Name
@@ -44,7 +48,7 @@ func ParseShadow(text string) (Shadow, error) {
 }
 
 func (s Shadow) check() error {
-	if s == (Shadow{}) {
+	if s == (Shadow{}) || s == NoShadow {
 		return nil
 	}
 	if s.Version < 0 {

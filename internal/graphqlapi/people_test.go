@@ -102,6 +102,22 @@ func TestNoNameOfAPersonIsStoredAndEachIsShownUntilItIsErased(t *testing.T) {
 	_, got := post(t, h, `mutation ($who: String!) { erasePerson(name: $who, reason: "asked for it", by: "zhang") { changed keys clearText { facts streams complete } } }`, map[string]any{"who": who})
 	require.Empty(t, got.Errors)
 	require.Equal(t, map[string]any{"changed": true, "keys": []any{key}, "clearText": map[string]any{"facts": 0., "streams": 0., "complete": true}}, got.Data["erasePerson"])
+	_, got = post(t, h, `query ($key: String!) { erasures { revision key by reason at } tasks(uploadedByKey: $key) { nodes { id uploadedByKey } } }`, map[string]any{"key": key})
+	require.Empty(t, got.Errors)
+	erasure := got.Data["erasures"].([]any)[0].(map[string]any)
+	require.Len(t, got.Data["erasures"], 1)
+	require.Equal(t, []any{key, "zhang", "asked for it"}, []any{erasure["key"], erasure["by"], erasure["reason"]})
+	require.NotEmpty(t, erasure["at"])
+	found := got.Data["tasks"].(map[string]any)["nodes"].([]any)
+	require.NotEmpty(t, found)
+	for _, n := range found {
+		require.Equal(t, key, n.(map[string]any)["uploadedByKey"])
+		require.NotEqual(t, cancelled.String(), n.(map[string]any)["id"])
+	}
+	_, got = post(t, h, `query ($after: Int!, $key: String!) { erasures(afterRevision: $after) { key } tasks(uploadedByKey: $key) { nodes { id } } }`, map[string]any{"after": erasure["revision"], "key": key[:8]})
+	require.Empty(t, got.Errors)
+	require.Empty(t, got.Data["erasures"])
+	require.Empty(t, got.Data["tasks"].(map[string]any)["nodes"], "a part of a key is no key")
 	for language, want := range map[string]string{"en": "erased #" + key[:8], "zh-CN,zh;q=0.9": "已删除 #" + key[:8]} {
 		uploader, after, retried, settled, published := shown(language)
 		require.Equal(t, key, after)

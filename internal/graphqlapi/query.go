@@ -7,6 +7,7 @@ import (
 	"github.com/graph-gophers/graphql-go"
 
 	"github.com/factgate/factgate/commands"
+	"github.com/factgate/factgate/domain/person"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
@@ -24,18 +25,19 @@ type query struct {
 }
 
 type tasksArgs struct {
-	First      int32
-	After      *string
-	Status     *string
-	Project    *string
-	AtPosition *string
+	First         int32
+	After         *string
+	Status        *string
+	Project       *string
+	UploadedByKey *string
+	AtPosition    *string
 }
 
 func (q *query) Tasks(ctx context.Context, args tasksArgs) (*taskConnection, error) {
 	if err := q.reach(ctx, args.AtPosition); err != nil {
 		return nil, err
 	}
-	ask := queries.TasksQuery{First: size(args.First), After: text(args.After), Status: task.Status(text(args.Status)), Project: text(args.Project)}
+	ask := queries.TasksQuery{First: size(args.First), After: text(args.After), Status: task.Status(text(args.Status)), Project: text(args.Project), UploadedByKey: person.KeyID(text(args.UploadedByKey))}
 	for _, way := range []string{"nodes.", "edges.node."} {
 		with := wanted(ctx, way)
 		ask.With.SubTasks = ask.With.SubTasks || with.SubTasks
