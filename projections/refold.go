@@ -85,9 +85,29 @@ func (r *Registry) foldTask(ctx context.Context, id eventstore.ID, upTo eventsto
 	for _, s := range skips {
 		s.refused = refused
 	}
+	events, err := r.factsOf(ctx, id, upTo)
+	if err != nil {
+		return nil, err
+	}
+	if len(events) == 0 {
+		return nil, &domain.Error{Kind: domain.NotFound, Rule: "task.unknown",
+			Msg: "there is no such task, or the read model has not heard of it yet", MsgZH: "任务不存在，或读模型尚未读到它"}
+	}
+	b, stop := fold(events, 0, skips, func(eventstore.ID) (task.State, bool) { return task.State{}, false })
+	if stop != nil {
+		return nil, &domain.Error{Kind: domain.Refused, Rule: "readmodel.halted", Err: stop,
+			Msg:   fmt.Sprintf("a fact of the task cannot be applied, at position %d: %v", stop.Position, stop.Err),
+			MsgZH: fmt.Sprintf("任务在位置 %d 的事实无法应用：%v", stop.Position, stop.Err)}
+	}
+	return b, nil
+}
+
+// factsOf reads a task's stream up to a position; there are none when there is no
+// such stream, or none any more.
+func (r *Registry) factsOf(ctx context.Context, id eventstore.ID, upTo eventstore.Position) ([]eventstore.Recorded, error) {
 	var events []eventstore.Recorded
 	for e, err := range r.log.ReadStream(ctx, eventstore.StreamID{Category: task.Category, Key: id.String()}, 0) {
-		if eventstore.IsNotFound(err) {
+		if eventstore.IsNotFound(err) || eventstore.IsDeleted(err) {
 			break
 		}
 		if err != nil {
@@ -103,17 +123,7 @@ func (r *Registry) foldTask(ctx context.Context, id eventstore.ID, upTo eventsto
 		}
 		events = append(events, e)
 	}
-	if len(events) == 0 {
-		return nil, &domain.Error{Kind: domain.NotFound, Rule: "task.unknown",
-			Msg: "there is no such task, or the read model has not heard of it yet", MsgZH: "任务不存在，或读模型尚未读到它"}
-	}
-	b, stop := fold(events, 0, skips, func(eventstore.ID) (task.State, bool) { return task.State{}, false })
-	if stop != nil {
-		return nil, &domain.Error{Kind: domain.Refused, Rule: "readmodel.halted", Err: stop,
-			Msg:   fmt.Sprintf("a fact of the task cannot be applied, at position %d: %v", stop.Position, stop.Err),
-			MsgZH: fmt.Sprintf("任务在位置 %d 的事实无法应用：%v", stop.Position, stop.Err)}
-	}
-	return b, nil
+	return events, nil
 }
 
 func storeAway(err error) error {

@@ -276,7 +276,11 @@ func (r *Registry) entries(ctx context.Context) ([]entry, error) {
 }
 
 func (r *Registry) administer(ctx context.Context, what string, change func(pgx.Tx) error) error {
-	err := administer(ctx, r.pool, change)
+	return inWords(ctx, what, administer(ctx, r.pool, change))
+}
+
+// inWords says of a failure of Postgres what it means for who asked.
+func inWords(ctx context.Context, what string, err error) error {
 	var known *domain.Error
 	var server *pgconn.PgError
 	switch {

@@ -27,13 +27,14 @@ moment. The server's projectors do the work, this command asks and shows.
   factgate readmodel status
   factgate readmodel rebuild --promote     a new one, in service once it has caught up
   factgate readmodel rollback              back to the former one
-  factgate readmodel drop 1                when nobody wants to go back any more`,
+  factgate readmodel drop 1                when nobody wants to go back any more
+  factgate readmodel verify                is every row what the log says?`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("say what to do: factgate readmodel status|rebuild|promote|rollback|drop|skip")
+			return fmt.Errorf("say what to do: factgate readmodel status|rebuild|promote|rollback|drop|skip|verify")
 		},
 	}
-	cmd.AddCommand(readModelStatus(), readModelRebuild(), readModelPromote(), readModelRollback(), readModelDrop(), readModelSkip())
+	cmd.AddCommand(readModelStatus(), readModelRebuild(), readModelPromote(), readModelRollback(), readModelDrop(), readModelSkip(), readModelVerify())
 	return cmd
 }
 
