@@ -31,6 +31,9 @@ type Log interface {
 	eventstore.Reader
 }
 
+// following is what a read model is folded from: everything in these streams.
+var following = eventstore.Filter{}
+
 // Options of a projector or a runner; the zero value is right for production.
 type Options struct {
 	// Model is the read model that a runner writes; 0 means the first.
@@ -212,7 +215,7 @@ func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 // with each checkpoint that moves, and when there is nothing to do.
 func (r *Runner) follow(ctx context.Context, w *writer, well func()) error {
 	ctx, cancel := context.WithCancel(ctx)
-	sub, err := r.log.Follow(ctx, w.position, eventstore.Filter{})
+	sub, err := r.log.Follow(ctx, w.position, following)
 	if err != nil {
 		cancel()
 		return fmt.Errorf("follow the log from position %d: %w", w.position, err)
