@@ -85,7 +85,7 @@ func (r *Registry) foldTask(ctx context.Context, id eventstore.ID, upTo eventsto
 	for _, s := range skips {
 		s.refused = refused
 	}
-	var events []eventstore.Recorded
+	var events []arrived
 	for e, err := range r.log.ReadStream(ctx, eventstore.StreamID{Category: task.Category, Key: id.String()}, 0) {
 		if eventstore.IsNotFound(err) {
 			break
@@ -101,7 +101,7 @@ func (r *Registry) foldTask(ctx context.Context, id eventstore.ID, upTo eventsto
 				Msg:   fmt.Sprintf("the task has more than %d facts; rebuild the whole read model instead", maxTaskFacts),
 				MsgZH: fmt.Sprintf("任务的事实超过 %d 条；请重建整个读模型", maxTaskFacts)}
 		}
-		events = append(events, e)
+		events = append(events, read(e))
 	}
 	if len(events) == 0 {
 		return nil, &domain.Error{Kind: domain.NotFound, Rule: "task.unknown",
