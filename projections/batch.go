@@ -42,6 +42,25 @@ type scannerRow struct {
 	lastAt      time.Time
 }
 
+// arrived is an event and what it says, which is found out before its batch is
+// folded: while the batch before it is written.
+type arrived struct {
+	eventstore.Recorded // of a task's without its data
+	task                eventstore.ID
+	ofTask              bool
+	fact                task.Fact // of a task
+	err                 error     // why there is no fact
+}
+
+func read(r eventstore.Recorded) arrived {
+	a := arrived{Recorded: r}
+	if a.task, a.ofTask = taskOf(r); a.ofTask {
+		a.fact, a.err = task.Decode(r.Type, r.Data)
+		a.Data = nil
+	}
+	return a
+}
+
 // taskOf returns the task that an event belongs to; ok is false when it belongs
 // to none. A stream task-… that is not named by a task's id is somebody else's:
 // in a shared event store the word is not ours alone.
@@ -57,18 +76,19 @@ func taskOf(r eventstore.Recorded) (id eventstore.ID, ok bool) {
 // gives the state of a task as the read model has it. An event that cannot be
 // applied and may not be skipped ends the batch before it; the *HaltedError says
 // why.
-func fold(events []eventstore.Recorded, from eventstore.Position, skips skips, known func(eventstore.ID) (task.State, bool)) (*batch, *HaltedError) {
+func fold(events []arrived, from eventstore.Position, skips skips, known func(eventstore.ID) (task.State, bool)) (*batch, *HaltedError) {
 	b := &batch{tasks: make(map[eventstore.ID]*change), skips: skips, upTo: from}
 	for _, r := range events {
 		if err := b.add(r, known); err != nil {
-			return b, halted(0, r, err)
+			return b, halted(0, r.Recorded, err)
 		}
 		b.upTo = r.Position
 	}
 	return b, nil
 }
 
-func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State, bool)) error {
+func (b *batch) add(a arrived, known func(eventstore.ID) (task.State, bool)) error {
+	r := a.Recorded
 	refused := b.skips[r.Position] != nil && b.skips[r.Position].refused
 	if add := b.ofScanners(r.Stream.Category); add != nil {
 		if refused {
@@ -78,10 +98,10 @@ func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State
 		add(r)
 		return nil
 	}
-	id, ok := taskOf(r)
-	if !ok {
+	if !a.ofTask {
 		return nil
 	}
+	id := a.task
 	c := b.tasks[id]
 	if c == nil {
 		state, stored := known(id)
@@ -93,7 +113,7 @@ func (b *batch) add(r eventstore.Recorded, known func(eventstore.ID) (task.State
 	if r.Revision < c.after.Facts {
 		return nil // folded before
 	}
-	fact, err := task.Decode(r.Type, r.Data)
+	fact, err := a.fact, a.err
 	switch {
 	case err != nil:
 	case r.Revision > c.after.Facts:

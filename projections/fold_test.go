@@ -58,7 +58,7 @@ func TestBatchesOfAnySizeGiveTheSameRows(t *testing.T) {
 			recorded(t, rnd, stories)...)
 
 		whole := database(t)
-		require.NoError(t, newWriter(t, whole, blobs).apply(ctx, events, events[len(events)-1].Position))
+		require.NoError(t, newWriter(t, whole, blobs).take(ctx, events, events[len(events)-1].Position))
 		requireFolded(t, whole, events)
 		want := dump(t, whole)
 		require.Contains(t, want, reportMissing)
@@ -72,7 +72,7 @@ func TestBatchesOfAnySizeGiveTheSameRows(t *testing.T) {
 				if n == 0 {
 					break
 				}
-				require.NoError(t, w.apply(ctx, rest[:n], rest[n-1].Position))
+				require.NoError(t, w.take(ctx, rest[:n], rest[n-1].Position))
 				rest = rest[n:]
 			}
 		}
@@ -87,9 +87,9 @@ func TestTheSameFactsTwiceChangeNothing(t *testing.T) {
 	events := recorded(t, rnd, []*story{anything(rnd, blobs), anything(rnd, blobs)})
 	pool := database(t)
 	w := newWriter(t, pool, blobs)
-	require.NoError(t, w.apply(ctx, events, events[len(events)-1].Position))
+	require.NoError(t, w.take(ctx, events, events[len(events)-1].Position))
 	want := dump(t, pool)
-	require.NoError(t, w.apply(ctx, events, events[len(events)-1].Position+5))
+	require.NoError(t, w.take(ctx, events, events[len(events)-1].Position+5))
 	require.Equal(t, want, dump(t, pool))
 }
 
@@ -112,7 +112,7 @@ func TestFindingsAreThoseOfTheNewestAttempt(t *testing.T) {
 		return n, attempts
 	}
 	for i, want := range []int{0, 0, 0, 9_000, 9_000, 0, 2} {
-		require.NoError(t, w.apply(ctx, events[i:i+1], events[i].Position))
+		require.NoError(t, w.take(ctx, events[i:i+1], events[i].Position))
 		n, _ := count()
 		require.Equal(t, want, n, "after %s", events[i].Type)
 	}
@@ -135,7 +135,7 @@ func TestAReportThatIsDamagedInTheMiddleLeavesNothing(t *testing.T) {
 		task.SubTaskCompleted{TaskID: other.id.String(), Type: "SQL", Attempt: 1, Result: task.Pass, Report: blobs.report(other.id.String(), "SQL", 1, 3)})
 	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s, other})
 	pool := database(t)
-	require.NoError(t, newWriter(t, pool, blobs).apply(ctx, events, events[len(events)-1].Position))
+	require.NoError(t, newWriter(t, pool, blobs).take(ctx, events, events[len(events)-1].Position))
 	var n, ofOther, damagedReports int
 	require.NoError(t, pool.QueryRow(ctx, `select count(*), count(*) filter (where task_id = $1),
 		(select count(*) from live.sub_tasks where report_state = 'DAMAGED') from live.findings`, other.id.String()).Scan(&n, &ofOther, &damagedReports))
@@ -166,7 +166,7 @@ func TestAFactThatCannotBeAppliedStopsBeforeItself(t *testing.T) {
 			pool := database(t)
 			w := newWriter(t, pool, newMemoryBlobs())
 			events := append(append([]eventstore.Recorded{}, good...), r, scannerEvent(200, "ScannerOnline", "SQL"))
-			err := w.apply(ctx, events, 300)
+			err := w.take(ctx, events, 300)
 			var stop *HaltedError
 			require.ErrorAs(t, err, &stop)
 			require.Equal(t, r.Position, stop.Position)
@@ -176,7 +176,7 @@ func TestAFactThatCannotBeAppliedStopsBeforeItself(t *testing.T) {
 			var reason string
 			require.NoError(t, pool.QueryRow(ctx, `select halted_reason from live.checkpoint where halted_position = $1`, int64(r.Position)).Scan(&reason))
 			require.Contains(t, reason, r.ID.String())
-			require.NoError(t, w.apply(ctx, nil, 300), "a version that can go on clears the halt")
+			require.NoError(t, w.take(ctx, nil, 300), "a version that can go on clears the halt")
 			require.NoError(t, pool.QueryRow(ctx, `select coalesce(halted_reason, '') from live.checkpoint`).Scan(&reason))
 			require.Empty(t, reason)
 		})
@@ -202,7 +202,7 @@ func TestHugeAndOddValuesDoNotStopTheFold(t *testing.T) {
 		task.SubTaskFailed{Type: "S", Attempt: 1 << 60, Reason: "\x00\x00", Kind: "\x00", DurationMS: -1 << 62})
 	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s})
 	pool := database(t)
-	require.NoError(t, newWriter(t, pool, newMemoryBlobs()).apply(ctx, events, events[len(events)-1].Position))
+	require.NoError(t, newWriter(t, pool, newMemoryBlobs()).take(ctx, events, events[len(events)-1].Position))
 	requireFolded(t, pool, events)
 }
 
@@ -212,8 +212,8 @@ func TestASecondWriterCannotCommit(t *testing.T) {
 	events := recorded(t, rnd, []*story{anything(rnd, newMemoryBlobs())})
 	pool := database(t)
 	first, second := newWriter(t, pool, newMemoryBlobs()), newWriter(t, pool, newMemoryBlobs())
-	require.NoError(t, first.apply(ctx, events[:1], events[0].Position))
-	require.ErrorIs(t, second.apply(ctx, events[:1], events[0].Position), errCheckpointMoved)
+	require.NoError(t, first.take(ctx, events[:1], events[0].Position))
+	require.ErrorIs(t, second.take(ctx, events[:1], events[0].Position), errCheckpointMoved)
 	requireFolded(t, pool, events[:1])
 }
 

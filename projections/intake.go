@@ -9,18 +9,27 @@ import (
 )
 
 // intake receives from a subscription ahead of the fold, within limits, so that
-// the next batch travels while this one is written. What is at hand is taken as
+// the next batch travels, and is decoded, while this one is written. What is at hand is taken as
 // a whole: that is what makes live batches small and late ones large.
 type intake struct {
 	maxEvents, maxBytes int
 
 	mu       sync.Mutex
-	messages []eventstore.Message
+	messages []message
 	bytes    int
 	err      error // of the subscription; no message comes after it
 
 	filled  chan struct{} // holds a token when there may be something to take
 	drained chan struct{} // holds a token when there may be room
+}
+
+// message is what a subscription says, with the event read.
+type message struct {
+	kind     eventstore.MessageKind
+	position eventstore.Position
+	event    arrived // of KindEvent, if the read model is folded from it
+	ours     bool
+	weight   int
 }
 
 func newIntake(maxEvents, maxBytes int) *intake {
@@ -31,12 +40,16 @@ func newIntake(maxEvents, maxBytes int) *intake {
 func (q *intake) receive(ctx context.Context, sub eventstore.Subscription) {
 	for {
 		m, err := sub.Next(ctx)
+		got := message{kind: m.Kind, position: m.Position, weight: weight(m.Event)}
+		if got.ours = err == nil && m.Kind == eventstore.KindEvent && ours(m.Event); got.ours {
+			got.event = read(m.Event)
+		}
 		q.mu.Lock()
 		if err != nil {
 			q.err = err
 		} else {
-			q.messages = append(q.messages, m)
-			q.bytes += weight(m.Event)
+			q.messages = append(q.messages, got)
+			q.bytes += got.weight
 		}
 		full := q.full()
 		q.mu.Unlock()
@@ -62,7 +75,7 @@ func (q *intake) full() bool { return len(q.messages) >= q.maxEvents || q.bytes 
 // take returns what is at hand, in order; it waits for something as long as
 // patience says, for ever if that is negative. Nothing and no error means that
 // patience ran out. The subscription's error comes after its last message.
-func (q *intake) take(ctx context.Context, patience time.Duration) ([]eventstore.Message, error) {
+func (q *intake) take(ctx context.Context, patience time.Duration) ([]message, error) {
 	var timeout <-chan time.Time
 	if patience >= 0 {
 		timer := time.NewTimer(patience)

@@ -232,3 +232,12 @@ func dump(t testing.TB, pool *pgxpool.Pool) string {
 	}
 	return out.String()
 }
+
+// take is apply of events as the log has them.
+func (w *writer) take(ctx context.Context, events []eventstore.Recorded, upTo eventstore.Position) error {
+	list := make([]arrived, len(events))
+	for i, r := range events {
+		list[i] = read(r)
+	}
+	return w.apply(ctx, list, upTo)
+}

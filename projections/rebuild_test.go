@@ -441,7 +441,7 @@ func TestASkipOfAGoodFactChangesNothing(t *testing.T) {
 	pool := database(t)
 	w := newWriter(t, pool, newMemoryBlobs())
 	w.skips = skips{events[1].Position: {}}
-	require.NoError(t, w.apply(ctx, events, events[1].Position))
+	require.NoError(t, w.take(ctx, events, events[1].Position))
 	requireFolded(t, pool, events)
 	var n int
 	require.NoError(t, pool.QueryRow(ctx, `select count(*) from live.skips`).Scan(&n))
@@ -458,9 +458,9 @@ func TestAGapIsSkippedWithTheFactBehindIt(t *testing.T) {
 	w := newWriter(t, pool, newMemoryBlobs())
 	lost := append(events[:2:2], events[3:]...)
 	var stop *HaltedError
-	require.ErrorAs(t, w.apply(ctx, lost, 100), &stop)
+	require.ErrorAs(t, w.take(ctx, lost, 100), &stop)
 	w.skips = skips{stop.Position: {}}
-	require.NoError(t, w.apply(ctx, lost[2:], 100))
+	require.NoError(t, w.take(ctx, lost[2:], 100))
 	var revision int
 	var observed []string
 	require.NoError(t, pool.QueryRow(ctx, `select revision, observed_types from live.tasks`).Scan(&revision, &observed))

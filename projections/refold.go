@@ -104,8 +104,8 @@ func (r *Registry) foldTask(ctx context.Context, id eventstore.ID, upTo eventsto
 
 // factsOf reads a task's stream up to a position; there are none when there is no
 // such stream, or none any more.
-func (r *Registry) factsOf(ctx context.Context, id eventstore.ID, upTo eventstore.Position) ([]eventstore.Recorded, error) {
-	var events []eventstore.Recorded
+func (r *Registry) factsOf(ctx context.Context, id eventstore.ID, upTo eventstore.Position) ([]arrived, error) {
+	var events []arrived
 	for e, err := range r.log.ReadStream(ctx, eventstore.StreamID{Category: task.Category, Key: id.String()}, 0) {
 		if eventstore.IsNotFound(err) || eventstore.IsDeleted(err) {
 			break
@@ -121,7 +121,7 @@ func (r *Registry) factsOf(ctx context.Context, id eventstore.ID, upTo eventstor
 				Msg:   fmt.Sprintf("the task has more than %d facts; rebuild the whole read model instead", maxTaskFacts),
 				MsgZH: fmt.Sprintf("任务的事实超过 %d 条；请重建整个读模型", maxTaskFacts)}
 		}
-		events = append(events, e)
+		events = append(events, read(e))
 	}
 	return events, nil
 }

@@ -66,14 +66,14 @@ func TestScannersAreFoldedWhateverTheBatches(t *testing.T) {
 		}
 		whole, pieces := database(t), database(t)
 		w := newWriter(t, whole, newMemoryBlobs())
-		require.NoError(t, w.apply(ctx, l, l[len(l)-1].Position))
+		require.NoError(t, w.take(ctx, l, l[len(l)-1].Position))
 		want := dump(t, whole)
-		require.NoError(t, w.apply(ctx, l, l[len(l)-1].Position+1))
+		require.NoError(t, w.take(ctx, l, l[len(l)-1].Position+1))
 		require.Equal(t, want, dump(t, whole), "once equals twice")
 		p := newWriter(t, pieces, newMemoryBlobs())
 		for rest := []eventstore.Recorded(l); len(rest) > 0; {
 			n := min(len(rest), 1+rnd.IntN(4))
-			require.NoError(t, p.apply(ctx, rest[:n], rest[n-1].Position))
+			require.NoError(t, p.take(ctx, rest[:n], rest[n-1].Position))
 			rest = rest[n:]
 		}
 		require.Equal(t, want, dump(t, pieces))
@@ -109,7 +109,7 @@ func TestAnInstancesRowSaysWhenItCameWasHeardAndWent(t *testing.T) {
 	l.add(eventstore.StreamID{Category: scanner.RosterCategory, Key: scanner.RosterKey}, "ScannerEnlisted", []byte(`[`))
 	l.add(eventstore.StreamID{Category: scanner.RosterCategory, Key: "other"}, "ScannerEnlisted", []byte(`{"type":"OTHER"}`))
 	pool := database(t)
-	require.NoError(t, newWriter(t, pool, newMemoryBlobs()).apply(ctx, l, l[len(l)-1].Position))
+	require.NoError(t, newWriter(t, pool, newMemoryBlobs()).take(ctx, l, l[len(l)-1].Position))
 	var text string
 	require.NoError(t, pool.QueryRow(ctx, `select string_agg(concat_ws(' ', type, instance, version,
 		extract(second from online_at)::int, extract(second from heard_at)::int, coalesce(extract(second from offline_at)::int::text, '-')), E'\n' order by instance) from live.scanner_instances`).Scan(&text))
@@ -153,7 +153,7 @@ func TestATaskKnowsWhoWasWaitedForOrThatNobodyWroteItDown(t *testing.T) {
 			position++
 			events[i].Position = position
 		}
-		require.NoError(t, w.apply(ctx, events, position))
+		require.NoError(t, w.take(ctx, events, position))
 		var got string
 		require.NoError(t, pool.QueryRow(ctx, `select coalesce(to_json(known)::text, 'null') from live.tasks where task_id = $1`, s.id.String()).Scan(&got))
 		require.Equal(t, want, got)

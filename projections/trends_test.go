@@ -227,7 +227,7 @@ func TestTrendsAreTheFoldOfTheFacts(t *testing.T) {
 	w := newWriter(t, pool, blobs)
 	for rest := events; len(rest) > 0; {
 		n := min(len(rest), 1+rnd.IntN(60))
-		require.NoError(t, w.apply(ctx, rest[:n], rest[n-1].Position))
+		require.NoError(t, w.take(ctx, rest[:n], rest[n-1].Position))
 		rest = rest[n:]
 	}
 	q := queries.New(pool, nil)
@@ -300,7 +300,7 @@ func TestWhatChangesIsTakenBackAndAddedAnew(t *testing.T) {
 		return got.Total
 	}
 	for _, e := range events[:5] {
-		require.NoError(t, w.apply(ctx, []eventstore.Recorded{e}, e.Position))
+		require.NoError(t, w.take(ctx, []eventstore.Recorded{e}, e.Position))
 	}
 	requireNoEmptyCounters(t, pool)
 	before := now()
@@ -309,7 +309,7 @@ func TestWhatChangesIsTakenBackAndAddedAnew(t *testing.T) {
 	require.EqualValues(t, 1, before.Types()[0].Silent, "QUIET")
 	require.EqualValues(t, 0, before.Types()[1].Silent, "it declined in time")
 	for _, e := range events[5:] {
-		require.NoError(t, w.apply(ctx, []eventstore.Recorded{e}, e.Position))
+		require.NoError(t, w.take(ctx, []eventstore.Recorded{e}, e.Position))
 	}
 	requireNoEmptyCounters(t, pool)
 	after := now()
@@ -377,7 +377,7 @@ func TestAScanThatDiffersIsFlaky(t *testing.T) {
 		w := newWriter(t, pool, blobs)
 		for rest := events; len(rest) > 0; {
 			n := min(size, len(rest))
-			require.NoError(t, w.apply(ctx, rest[:n], rest[n-1].Position))
+			require.NoError(t, w.take(ctx, rest[:n], rest[n-1].Position))
 			rest = rest[n:]
 		}
 		dumps[dump(t, pool)] = true

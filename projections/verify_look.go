@@ -210,11 +210,11 @@ func (l *look) compareTasks(ctx context.Context, ids []eventstore.ID) (done int,
 
 // foldTasks writes the rows of tasks, the first at any rate.
 func (l *look) foldTasks(ctx context.Context, ids []eventstore.ID, until time.Time) (done int, err error) {
-	var group [][]eventstore.Recorded
+	var group [][]arrived
 	n := 0
 	for done < len(ids) && (done == 0 || time.Now().Before(until)) {
 		some := ids[done:min(len(ids), done+verifyStreams)]
-		streams, failures := make([][]eventstore.Recorded, len(some)), make([]error, len(some))
+		streams, failures := make([][]arrived, len(some)), make([]error, len(some))
 		var reading sync.WaitGroup
 		for i, id := range some {
 			reading.Go(func() { streams[i], failures[i] = l.r.factsOf(ctx, id, l.position) })
@@ -242,7 +242,7 @@ func (l *look) foldTasks(ctx context.Context, ids []eventstore.ID, until time.Ti
 }
 
 // foldGroup writes the rows of some tasks, together if that can be.
-func (l *look) foldGroup(ctx context.Context, streams [][]eventstore.Recorded) error {
+func (l *look) foldGroup(ctx context.Context, streams [][]arrived) error {
 	err := l.fold(ctx, slices.Concat(streams...))
 	var stop *HaltedError
 	if err == nil || !final(err) && !errors.As(err, &stop) {
@@ -255,8 +255,7 @@ func (l *look) foldGroup(ctx context.Context, streams [][]eventstore.Recorded) e
 		switch err := l.fold(ctx, events); {
 		case err == nil:
 		case final(err) || errors.As(err, &stop):
-			id, _ := taskOf(events[0]) // it is a task's stream
-			l.unfoldable(id, err.Error())
+			l.unfoldable(events[0].task, err.Error())
 		default:
 			return err
 		}
@@ -271,7 +270,7 @@ func (l *look) unfoldable(id eventstore.ID, why string) {
 
 // fold writes what events come to, as if the read model had heard nothing of their
 // streams before; after an error it has written nothing.
-func (l *look) fold(ctx context.Context, events []eventstore.Recorded) error {
+func (l *look) fold(ctx context.Context, events []arrived) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -477,7 +476,7 @@ func (l *look) foldScanners(ctx context.Context, types []string) error {
 	// The roster last: it takes the earlier of two beginnings, whichever was first.
 	streams = append(streams, eventstore.StreamID{Category: scanner.RosterCategory, Key: scanner.RosterKey})
 	for _, stream := range streams {
-		var events []eventstore.Recorded
+		var events []arrived
 		for r, err := range l.r.log.ReadStream(ctx, stream, 0) {
 			if eventstore.IsNotFound(err) || eventstore.IsDeleted(err) {
 				break
@@ -488,7 +487,7 @@ func (l *look) foldScanners(ctx context.Context, types []string) error {
 			if r.Position > l.position {
 				break
 			}
-			if events = append(events, r); len(events) == verifyEvents {
+			if events = append(events, read(r)); len(events) == verifyEvents {
 				if err := l.fold(ctx, events); err != nil {
 					return err
 				}

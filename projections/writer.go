@@ -43,20 +43,20 @@ type writer struct {
 // apply folds events into the read model and moves the checkpoint to upTo, all
 // in one transaction. After any error but a *HaltedError nothing was written; a
 // *HaltedError comes after everything before the offending fact was written.
-func (w *writer) apply(ctx context.Context, events []eventstore.Recorded, upTo eventstore.Position) error {
+func (w *writer) apply(ctx context.Context, events []arrived, upTo eventstore.Position) error {
 	err := w.applyAll(ctx, events, upTo)
 	if !final(err) {
 		return err
 	}
 	// Postgres refuses a row, now and for ever. One at a time finds out whose.
 	for _, r := range events {
-		err := w.applyAll(ctx, []eventstore.Recorded{r}, r.Position)
+		err := w.applyAll(ctx, []arrived{r}, r.Position)
 		if s := w.skips[r.Position]; final(err) && s != nil && !s.refused {
 			s.refused = true
-			err = w.applyAll(ctx, []eventstore.Recorded{r}, r.Position)
+			err = w.applyAll(ctx, []arrived{r}, r.Position)
 		}
 		if final(err) {
-			stop := halted(w.model, r, err)
+			stop := halted(w.model, r.Recorded, err)
 			stop.Skipped = w.skips[r.Position] != nil
 			return stop
 		}
@@ -67,7 +67,7 @@ func (w *writer) apply(ctx context.Context, events []eventstore.Recorded, upTo e
 	return w.applyAll(ctx, nil, upTo)
 }
 
-func (w *writer) applyAll(ctx context.Context, events []eventstore.Recorded, upTo eventstore.Position) error {
+func (w *writer) applyAll(ctx context.Context, events []arrived, upTo eventstore.Position) error {
 	if err := w.load(ctx, events); err != nil {
 		return err
 	}
@@ -94,15 +94,15 @@ func (w *writer) applyAll(ctx context.Context, events []eventstore.Recorded, upT
 
 // load fetches the states of the tasks that events touch and that are not at
 // hand, with one query at most.
-func (w *writer) load(ctx context.Context, events []eventstore.Recorded) error {
+func (w *writer) load(ctx context.Context, events []arrived) error {
 	if len(w.known) > maxKnown {
 		clear(w.known)
 	}
 	var wanted []eventstore.ID
 	asked := make(map[eventstore.ID]bool)
 	for _, r := range events {
-		id, ok := taskOf(r)
-		if !ok || asked[id] {
+		id := r.task
+		if !r.ofTask || asked[id] {
 			continue
 		}
 		asked[id] = true
