@@ -1,11 +1,13 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -338,12 +340,13 @@ func (l *look) someTasks(ctx context.Context, after string, first int) (*verifyC
 }
 
 // someOfTheLog looks for tasks and types of scanners that have no row at all: those
-// with one are met by it.
+// with one are met by it. Each stream is met once, where it begins.
 func (l *look) someOfTheLog(ctx context.Context, at verifyCursor) (*verifyCursor, error) {
 	from, _ := ParsePosition(at.After) // parsed with the cursor
-	tasks, types := map[eventstore.ID]bool{}, map[string]bool{}
+	begins, types := map[eventstore.ID]eventstore.Position{}, map[string]eventstore.Position{}
 	begun, n, reached := time.Now(), 0, from
 	var next *verifyCursor
+	until := func(p eventstore.Position) *verifyCursor { return &verifyCursor{After: fmt.Sprint(uint64(p))} }
 	for r, err := range l.r.log.ReadAll(ctx, from, eventstore.Filter{}) {
 		if err != nil {
 			return nil, storeAway(err)
@@ -351,28 +354,36 @@ func (l *look) someOfTheLog(ctx context.Context, at verifyCursor) (*verifyCursor
 		if r.Position > at.End {
 			break
 		}
-		if n == verifyLogEvents || time.Since(begun) > verifyPatience {
-			next = &verifyCursor{After: fmt.Sprint(uint64(reached))}
+		if n == verifyLogEvents || n > 0 && time.Since(begun) > verifyPatience {
+			next = until(reached)
 			break
 		}
 		n, reached = n+1, r.Position
-		if id, ok := taskOf(r); ok {
-			tasks[id] = true
+		if r.Revision > 0 {
+			continue
 		}
-		for name := range typesOf(r) {
-			types[name] = true
+		if id, ok := taskOf(r); ok {
+			begins[id] = r.Position
+		}
+		if r.Stream.Category == scanner.Category {
+			types[clean(r.Stream.Key)] = r.Position
 		}
 	}
-	ids, err := l.absent(ctx, tasks)
+	ids, err := l.absent(ctx, slices.Collect(maps.Keys(begins)))
 	if err != nil {
 		return nil, err
 	}
-	for len(ids) > 0 { // as many as are at hand: they are few, or the read model is not worth much
+	slices.SortFunc(ids, func(a, b eventstore.ID) int { return cmp.Compare(begins[a], begins[b]) })
+	if len(ids) > 0 {
 		done, err := l.compareTasks(ctx, ids)
 		if err != nil {
 			return nil, err
 		}
-		ids = ids[done:]
+		if done < len(ids) {
+			begin := begins[ids[done]]
+			next = until(begin - 1)
+			maps.DeleteFunc(types, func(_ string, at eventstore.Position) bool { return at > begin })
+		}
 	}
 	names, err := l.absentTypes(ctx, types)
 	if err != nil {
@@ -381,28 +392,16 @@ func (l *look) someOfTheLog(ctx context.Context, at verifyCursor) (*verifyCursor
 	return next, l.compareScanners(ctx, names)
 }
 
-// typesOf are the types of scanners that an event makes rows of.
-func typesOf(r eventstore.Recorded) map[string]bool {
-	if r.Stream.Category != scanner.Category && r.Stream.Category != scanner.RosterCategory {
-		return nil
-	}
-	b := &batch{}
-	b.ofScanners(r.Stream.Category)(r)
-	types := map[string]bool{}
-	for name := range b.scanners {
-		types[clean(name)] = true
-	}
-	for name := range b.roster.types {
-		types[clean(name)] = true
-	}
-	return types
-}
-
 // someScanners compares scanners by type, and at last the skipped facts of no task.
 func (l *look) someScanners(ctx context.Context, after string, first int) (*verifyCursor, error) {
-	rows, err := l.tx.Query(ctx, fmt.Sprintf(`select type from (
-			(select distinct type from %[1]s.scanners where type > $1 order by type limit $2) union
-			(select distinct type from %[1]s.scanner_instances where type > $1 order by type limit $2)) u order by type limit $2`, l.model.Schema()), after, first)
+	listed, err := l.rosterTypes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.tx.Query(ctx, l.of(`select type from (
+			(select type from stored.scanners where type > $1 order by type limit $2) union
+			(select distinct type from stored.scanner_instances where type > $1 order by type limit $2) union
+			select type from unnest($3::text[]) u (type) where type > $1) u order by type limit $2`), after, first, listed)
 	if err != nil {
 		return nil, err
 	}
@@ -417,6 +416,28 @@ func (l *look) someScanners(ctx context.Context, after string, first int) (*veri
 		return &verifyCursor{After: names[first-1]}, nil
 	}
 	return nil, l.compareSkips(ctx)
+}
+
+// rosterTypes are the types that the roster ever named.
+func (l *look) rosterTypes(ctx context.Context) ([]string, error) {
+	b := &batch{}
+	for r, err := range l.r.log.ReadStream(ctx, eventstore.StreamID{Category: scanner.RosterCategory, Key: scanner.RosterKey}, 0) {
+		if eventstore.IsNotFound(err) || eventstore.IsDeleted(err) {
+			break
+		}
+		if err != nil {
+			return nil, storeAway(err)
+		}
+		if r.Position > l.position {
+			break
+		}
+		b.addRoster(r)
+	}
+	var names []string
+	for name := range b.roster.types {
+		names = append(names, clean(name))
+	}
+	return names, nil
 }
 
 func (l *look) someScanKeys(ctx context.Context, after string, first int) (*verifyCursor, error) {

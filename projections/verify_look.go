@@ -140,26 +140,31 @@ func (l *look) keys(ctx context.Context, column string, of []string, after event
 }
 
 // absent are those of the tasks that have no row anywhere.
-func (l *look) absent(ctx context.Context, tasks map[eventstore.ID]bool) ([]eventstore.ID, error) {
+func (l *look) absent(ctx context.Context, tasks []eventstore.ID) ([]eventstore.ID, error) {
 	var nowhere []string
 	for _, name := range l.ofTasks() {
 		nowhere = append(nowhere, fmt.Sprintf("not exists (select from %s t where t.task_id = u.task_id)", l.stored(name)))
 	}
-	rows, err := l.tx.Query(ctx, `select task_id from unnest($1::uuid[]) u (task_id) where `+strings.Join(nowhere, " and ")+` order by task_id`,
-		uuids(slices.Collect(maps.Keys(tasks))))
+	rows, err := l.tx.Query(ctx, `select task_id from unnest($1::uuid[]) u (task_id) where `+strings.Join(nowhere, " and "), uuids(tasks))
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[eventstore.ID])
 }
 
-func (l *look) absentTypes(ctx context.Context, types map[string]bool) ([]string, error) {
+// absentTypes are those that have no row and that the roster does not name, by which
+// they would be met.
+func (l *look) absentTypes(ctx context.Context, types map[string]eventstore.Position) ([]string, error) {
 	if len(types) == 0 {
 		return nil, nil
 	}
-	rows, err := l.tx.Query(ctx, fmt.Sprintf(`select type from unnest($1::text[]) u (type) where type not in (select type from %s)
-		and not exists (select from %s i where i.type = u.type) order by type`, l.stored("scanners"), l.stored("scanner_instances")),
-		slices.Collect(maps.Keys(types)))
+	listed, err := l.rosterTypes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.tx.Query(ctx, l.of(`select type from unnest($1::text[]) u (type) where not exists (select from stored.scanners s where s.type = u.type)
+		and not exists (select from stored.scanner_instances i where i.type = u.type) and type <> all($2) order by type`),
+		slices.Collect(maps.Keys(types)), append([]string{}, listed...))
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/graph-gophers/graphql-go"
 
 	"github.com/factgate/factgate/domain"
-	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
@@ -96,7 +95,7 @@ func (r *difference) Folded() *string { return given(r.d.Folded) }
 func (r *difference) Repaired() bool  { return r.d.Repaired }
 
 func (r *difference) Task() *graphql.ID {
-	if r.d.Task == (eventstore.ID{}) {
+	if r.d.Task == (queries.TaskID{}) {
 		return nil
 	}
 	id := graphql.ID(r.d.Task.String())
