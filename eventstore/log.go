@@ -105,10 +105,14 @@ const (
 	KindCaughtUp
 )
 
-// Filter chooses events by type. The zero value lets every event pass that is
-// not the log's own bookkeeping.
+// Filter chooses events by type or by stream, not by both. The zero value lets every
+// event pass that is not the log's own bookkeeping.
 type Filter struct {
 	Types []string // an event passes if its type is one of these; empty: all
+	// Categories lets an event pass, whatever its type, if its stream's category is
+	// one of these; empty: all. The log's own bookkeeping passes here no more than
+	// elsewhere.
+	Categories []string
 }
 
 // Groups are competing consumers on $all: each event is handled by one of the

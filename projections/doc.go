@@ -18,7 +18,7 @@
 // wrote, data that cannot be decoded, a fact missing before it) stops the read
 // model with a [*HaltedError]; everything before that fact is applied, and the
 // reason stands in the checkpoint for every reader to see. That is why the
-// runner follows the log without a type filter: a filter would hide the unknown.
+// runner follows the log by stream and never by type: that would hide the unknown.
 // An operator may say, in the log, that this one fact is to be passed by; see
 // skips.go. Streams task-… without a task's id are somebody else's, though, and of
 // what scanners say of themselves (scanners-roster, scanner-…, heartbeat-…) only what

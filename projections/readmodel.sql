@@ -12,7 +12,7 @@ create table checkpoint (
     position        bigint not null,         -- everything up to here is in the tables
     event_at        timestamptz,             -- when the newest event in them was recorded
     moved_at        timestamptz not null default now(),
-    events          bigint not null default 0,           -- of the log, up to here, whoever's they are
+    events          bigint not null default 0,           -- of Factgate's in the log, up to here
     per_second      double precision not null default 0, -- of them, in the newest batches
     edition         bigint not null default 0,           -- counts what others than the writer have changed
     halted_at       timestamptz,

@@ -522,3 +522,43 @@ type awayLog struct{ eventstore.Reader }
 func (awayLog) Head(context.Context) (eventstore.Position, error) {
 	return 0, &eventstore.UnavailableError{Op: "head", Err: errors.New("away")}
 }
+
+// In a shared event store others' events stand between what two read models have
+// read. None of it is lacking, and the position that readers see does not go back.
+func TestWhatOthersWriteHoldsUpNoSwitch(t *testing.T) {
+	ctx := context.Background()
+	log, pool, blobs := openLog(t), database(t), newMemoryBlobs()
+	rnd := rand.New(rand.NewPCG(12, 99))
+	start(t, NewRunner(log, pool, blobs, Options{}))
+	noise := func(n int) (at eventstore.Appended) {
+		var events []eventstore.Event
+		for range n {
+			id := newStory().id
+			events = append(events, eventstore.Event{ID: id, Type: "OrderPlaced", Data: []byte("{}"), Metadata: []byte("{}")})
+		}
+		at, err := log.Append(ctx, eventstore.StreamID{Category: "order", Key: "1"}, eventstore.Any(), events...)
+		require.NoError(t, err)
+		return at
+	}
+	noise(3000)
+	read := write(t, log, anything(rnd, blobs))
+	reach(t, pool, read)
+	noise(3000)
+	last := noise(20)
+	require.Eventually(t, func() bool { return positionIn(t, pool, 1) > int64(read) }, patience, time.Millisecond, "it is written down how far others' events were passed")
+	registry := NewRegistry(pool, log, blobs)
+	_, err := registry.Rebuild(ctx, Rebuild{Reason: "test"})
+	require.NoError(t, err)
+	start(t, NewRunner(log, pool, blobs, Options{Model: 2}))
+	_, err = registry.Promote(ctx, 2, false)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, positionIn(t, pool, 2), int64(last.Position))
+
+	last = noise(20)
+	back, err := registry.Rollback(ctx, 2, false)
+	require.NoError(t, err)
+	require.Equal(t, []any{Model(1), true}, []any{back.Model, back.Changed})
+	require.GreaterOrEqual(t, positionIn(t, pool, 1), int64(last.Position))
+	reach(t, pool, write(t, log, anything(rnd, blobs)))
+	requireFolded(t, pool, everything(t, log))
+}

@@ -205,10 +205,22 @@ func (r *Registry) tryTo(ctx context.Context, force bool, head eventstore.Positi
 					Msg:   fmt.Sprintf("read model %s has halted: %s", m.Schema(), *halted),
 					MsgZH: fmt.Sprintf("读模型 %s 已停止：%s", m.Schema(), *halted)}
 			}
-			if wanted := max(head, eventstore.Position(was)); change.Position < wanted {
+			wanted := max(head, eventstore.Position(was))
+			behind, err := r.lacks(ctx, change.Position, wanted)
+			if err != nil {
+				return err
+			}
+			if behind {
 				return &domain.Error{Kind: domain.Refused, Rule: "readmodel.not_caught_up",
 					Msg:   fmt.Sprintf("read model %s is at position %d and has not caught up with %d; wait, or force it and let readers see the past again", m.Schema(), is, wanted),
 					MsgZH: fmt.Sprintf("读模型 %s 位于位置 %d，尚未追上 %d；请等待，或强制切换（读者将看到较旧的内容）", m.Schema(), is, wanted)}
+			}
+		}
+		if wanted := max(head, eventstore.Position(was)); !force && change.Position < wanted {
+			// Between the two lies nothing of ours; readers' positions do not go back.
+			change.Position = wanted
+			if _, err := tx.Exec(ctx, `update `+m.Schema()+`.checkpoint set position = $1, edition = edition + 1`, int64(wanted)); err != nil {
+				return err
 			}
 		}
 		change.Changed = true
@@ -225,6 +237,21 @@ func (r *Registry) tryTo(ctx context.Context, force bool, head eventstore.Positi
 		return Change{}, err
 	}
 	return change, nil
+}
+
+// lacks reports whether a read model at position is lacks anything up to wanted; what
+// others write to the log is nothing to it.
+func (r *Registry) lacks(ctx context.Context, is, wanted eventstore.Position) (bool, error) {
+	if is >= wanted {
+		return false, nil
+	}
+	for e, err := range r.log.ReadAll(ctx, is, following) {
+		if err != nil {
+			return false, storeAway(err)
+		}
+		return e.Position <= wanted, nil
+	}
+	return false, nil
 }
 
 // Drop drops a read model that is not in service, with its tables.

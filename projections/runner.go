@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/factgate/factgate/domain/readmodel"
 	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -31,8 +32,8 @@ type Log interface {
 	eventstore.Reader
 }
 
-// following is what a read model is folded from: everything in these streams.
-var following = eventstore.Filter{}
+// following is by stream and never by type, which would hide the unknown.
+var following = eventstore.Filter{Categories: readmodel.Followed()}
 
 // Options of a projector or a runner; the zero value is right for production.
 type Options struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/readmodel"
 	"github.com/factgate/factgate/eventstore"
 )
 
@@ -230,7 +231,7 @@ func (q *Queries) lagOf(ctx context.Context, m *ReadModel) {
 	var lag time.Duration
 	var n int64
 	if *m.Head > m.Position {
-		for r, err := range q.log.ReadAll(ctx, m.Position, eventstore.Filter{}) {
+		for r, err := range q.log.ReadAll(ctx, m.Position, eventstore.Filter{Categories: readmodel.Followed()}) {
 			if err != nil {
 				return
 			}

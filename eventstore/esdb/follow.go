@@ -140,7 +140,7 @@ func (s *subscription) receive(op string) {
 		switch {
 		case event.EventAppeared != nil:
 			e := event.EventAppeared.Event
-			if e == nil || !passes(s.filter, e.EventType) {
+			if e == nil || !passes(s.filter, e.StreamID, e.EventType) {
 				continue
 			}
 			message.Kind = eventstore.KindEvent

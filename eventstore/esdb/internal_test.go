@@ -90,8 +90,11 @@ func TestFiltersAreExact(t *testing.T) {
 	require.True(t, everything.MatchString("Noted"))
 	require.True(t, everything.MatchString("N"))
 	require.False(t, everything.MatchString("$metadata"))
-	require.False(t, passes(eventstore.Filter{}, "$metadata"))
-	require.False(t, passes(eventstore.Filter{Types: []string{"A"}}, "A\n"))
+	require.False(t, passes(eventstore.Filter{}, "a-1", "$metadata"))
+	require.False(t, passes(eventstore.Filter{Types: []string{"A"}}, "a-1", "A\n"))
+	require.True(t, passes(eventstore.Filter{Categories: []string{"a"}}, "a-1", "A"))
+	require.False(t, passes(eventstore.Filter{Categories: []string{"a"}}, "a-1", "$A"))
+	require.False(t, passes(eventstore.Filter{Categories: []string{"a"}}, "ab-1", "A"))
 }
 
 func TestErrorsAreFoundHoweverTheyAreWrapped(t *testing.T) {

@@ -370,9 +370,16 @@ func allFrom(p eventstore.Position) esdb.AllPosition {
 	return esdb.Position{Commit: uint64(p), Prepare: uint64(p)}
 }
 
-// serverFilter is a filter for the server. Its regular expressions are not
+// serverFilter is a filter for the server, by stream if categories are given. Its regular expressions are not
 // anchored and its prefixes would let longer types pass, hence ^ and $.
 func serverFilter(f eventstore.Filter) *esdb.SubscriptionFilter {
+	if len(f.Categories) > 0 {
+		prefixes := make([]string, len(f.Categories))
+		for i, category := range f.Categories {
+			prefixes[i] = category + "-"
+		}
+		return &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Prefixes: prefixes}
+	}
 	expression := "^[^$]"
 	if len(f.Types) > 0 {
 		quoted := make([]string, len(f.Types))
@@ -386,7 +393,10 @@ func serverFilter(f eventstore.Filter) *esdb.SubscriptionFilter {
 
 // passes checks here what the server has filtered already: in its expressions $
 // also stands before a final line feed.
-func passes(f eventstore.Filter, eventType string) bool {
+func passes(f eventstore.Filter, stream, eventType string) bool {
+	if len(f.Categories) > 0 && !slices.Contains(f.Categories, eventstore.ParseStreamID(stream).Category) {
+		return false
+	}
 	if len(f.Types) == 0 {
 		return !bookkeeping(eventType)
 	}

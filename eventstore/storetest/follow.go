@@ -99,6 +99,38 @@ var follows = []promise{
 		}
 	}},
 
+	{"delivers every type of the wanted categories, and no other stream", func(t *trial) {
+		mine, longer := t.category(""), t.category("x")
+		sub := t.follow(t.head(), eventstore.Filter{Categories: []string{mine.Category}})
+		var want []eventstore.ID
+		for i := range 40 {
+			e := t.event([]string{"Known", "Unheard"}[i%2])
+			t.append([]eventstore.StreamID{mine, longer}[i/2%2], eventstore.Any(), e)
+			if i/2%2 == 0 {
+				want = append(want, e.ID)
+			}
+		}
+		require.Equal(t, want, recordedIDs(t.take(sub, len(want))))
+		require.Equal(t, want, recordedIDs(t.all(t.log.ReadAll(t.ctx, 0, eventstore.Filter{Categories: []string{mine.Category}}))))
+	}},
+
+	{"says how far it has come past other categories", func(t *trial) {
+		before := t.head()
+		foreign := t.category("x")
+		t.fill(foreign, "Foreign", 2500)
+		last := t.append(foreign, eventstore.Any(), t.event("Foreign"))
+		sub := t.follow(before, eventstore.Filter{Categories: []string{t.category("").Category}})
+		for {
+			message, err := sub.Next(t.ctx)
+			require.NoError(t, err)
+			require.NotEqual(t, eventstore.KindEvent, message.Kind)
+			if message.Kind == eventstore.KindCheckpoint && message.Position > before {
+				require.LessOrEqual(t, message.Position, last.Position)
+				break
+			}
+		}
+	}},
+
 	{"without a filter delivers everything but the log's own events", func(t *trial) {
 		sub := t.follow(t.head(), eventstore.Filter{})
 		t.ensure(eventstore.Group{Name: t.group(), Filter: t.types("Nobody")}) // makes bookkeeping

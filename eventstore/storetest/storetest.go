@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"iter"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +71,12 @@ func begin(t *testing.T, server Server) *trial {
 // stream names a stream that does not exist yet.
 func (t *trial) stream(key string) eventstore.StreamID {
 	return eventstore.StreamID{Category: "storetest", Key: t.token + "-" + key}
+}
+
+// category names a stream of a category that no other trial has; suffix makes it
+// another one that begins the same.
+func (t *trial) category(suffix string) eventstore.StreamID {
+	return eventstore.StreamID{Category: "storetest" + strings.ReplaceAll(t.token, "-", "") + suffix, Key: "a"}
 }
 
 // kind names an event type that no event has yet.
