@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/domain/report"
@@ -47,16 +48,26 @@ func history(b *testing.B, log *esdb.Log) (facts int, last eventstore.Position) 
 func BenchmarkRebuild(b *testing.B) {
 	log := openLog(b)
 	facts, last := history(b, log)
+	var written float64 // bytes of WAL, which no other load on the machine changes
+	wal := func(pool *pgxpool.Pool) (at float64) {
+		require.NoError(b, pool.QueryRow(context.Background(), `select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8`).Scan(&at))
+		return at
+	}
 	b.ResetTimer()
 	for range b.N {
 		b.StopTimer()
 		pool := database(b)
 		require.NoError(b, Install(context.Background(), pool))
+		before := wal(pool)
 		b.StartTimer()
 		stop := start(b, NewRunner(log, pool, newMemoryBlobs(), Options{}))
 		reach(b, pool, last)
 		stop()
+		b.StopTimer()
+		written += wal(pool) - before
+		b.StartTimer()
 	}
+	b.ReportMetric(written/float64(facts)/float64(b.N), "WAL-B/fact")
 	b.ReportMetric(float64(facts)*float64(b.N)/b.Elapsed().Seconds(), "facts/s")
 }
 
