@@ -46,9 +46,8 @@ create table flaky (
     scans          bigint not null,
     results        text[] not null,          -- the different results with their counts, the first 100 in order
     findings       uuid[] not null,          -- the different digests, likewise
-    different      bigint not null generated always as (greatest(cardinality(results), cardinality(findings))) stored,
     first_position bigint not null,
     last_position  bigint not null
 ) with (fillfactor = 85);
 
-create index flaky_newest on flaky (last_position desc) where different > 1;
+create index flaky_newest on flaky (last_position desc) where greatest(cardinality(results), cardinality(findings)) > 1;

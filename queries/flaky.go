@@ -40,7 +40,11 @@ type FlakyQuery struct {
 	Type, Project string
 }
 
-const flakyColumns = `f.scan_key, f.type, f.sha256, f.rules_digest, f.config_digest, f.scans, f.different`
+// different is how many different results, or findings, a key has; the index of those
+// with more than one is on this expression.
+const different = `greatest(cardinality(f.results), cardinality(f.findings))`
+
+const flakyColumns = `f.scan_key, f.type, f.sha256, f.rules_digest, f.config_digest, f.scans, ` + different
 
 // Flaky takes three statements.
 func (q *Queries) Flaky(ctx context.Context, query FlakyQuery) ([]Flaky, ReadAt, error) {
@@ -50,7 +54,7 @@ func (q *Queries) Flaky(ctx context.Context, query FlakyQuery) ([]Flaky, ReadAt,
 		return nil, read, err
 	}
 	args := []any{first}
-	sql := `select ` + flakyColumns + ` from live.flaky f where f.different > 1`
+	sql := `select ` + flakyColumns + ` from live.flaky f where ` + different + ` > 1`
 	where := func(condition, value string) {
 		if value != "" {
 			args = append(args, strings.ReplaceAll(value, "\x00", "\uFFFD"))
@@ -91,7 +95,7 @@ func (q *Queries) FlakyOf(ctx context.Context, tasks []TaskID) (map[TaskID][]Fla
 			return err
 		}
 		rows, err := tx.Query(ctx, `select o.task_id, `+flakyColumns+`
-			from (select distinct task_id, scan_key from live.outcomes where task_id = any($1)) o join live.flaky f using (scan_key) where f.different > 1
+			from (select distinct task_id, scan_key from live.outcomes where task_id = any($1)) o join live.flaky f using (scan_key) where `+different+` > 1
 			order by o.task_id, f.type collate "C", f.scan_key`, pgIDs(tasks))
 		if err != nil {
 			return err
