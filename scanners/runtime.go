@@ -192,7 +192,8 @@ func (r *runtime) consume(ctx, work context.Context, stop, well func()) error {
 		_ = consumer.Close()
 	}()
 	if !r.online {
-		r.online = r.present(ctx, scanner.OnlineType)
+		// A stop in the middle must not leave it open whether it was recorded.
+		r.online = r.present(context.WithoutCancel(ctx), scanner.OnlineType)
 	}
 	running.Go(func() { r.beat(waiting) })
 	r.Logger.Info("scanner is ready", "group", group, "instance", r.me.Instance)

@@ -58,6 +58,7 @@ func (c *client) converged(t *testing.T, path string) *taskView {
 // Adding a scan type changes nothing outside that scanner: coordinator, read
 // model, GraphQL and CLI show a type that was made up at run time.
 func TestATypeMadeUpAtRunTimeIsTakenEverywhere(t *testing.T) {
+	t.Parallel()
 	c, stop := startApp(t, t.TempDir(), append(scannerList(), licences{}))
 	defer stop()
 	v := c.converged(t, packed(t)["retail-1.4.0"])
@@ -86,6 +87,7 @@ func TestATypeMadeUpAtRunTimeIsTakenEverywhere(t *testing.T) {
 
 // A scanner that was here and is not any more is silent, and silence is shown.
 func TestAKnownScannerThatSaysNothingIsSilent(t *testing.T) {
+	t.Parallel()
 	data, path := t.TempDir(), packed(t)["retail-1.4.0"]
 	c, stop := startApp(t, data, append(scannerList(), licences{}))
 	require.Empty(t, c.converged(t, path).Silent)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestATaskIsShownAsItStood(t *testing.T) {
+	t.Parallel()
 	s := serve(t, t.TempDir(), "--window", "1m", "--quiet", "1s")
 	defer s.kill()
 	checked := run(t, "check", packed(t)["retail-1.5.0-rc1"], "--server", s.url, "--json", "--project", "retail")

@@ -30,6 +30,7 @@ func keyFiles(t *testing.T) (private, public string) {
 }
 
 func TestADossierIsVerifiedWithoutTheServer(t *testing.T) {
+	t.Parallel()
 	s := serve(t, t.TempDir(), "--quiet", "1s")
 	defer s.kill()
 	checked := run(t, "check", packed(t)["retail-1.5.0-rc1"], "--server", s.url, "--json")

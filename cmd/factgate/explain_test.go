@@ -11,6 +11,7 @@ import (
 )
 
 func TestAVerdictIsExplainedAndRulesAreTried(t *testing.T) {
+	t.Parallel()
 	s := serve(t, t.TempDir(), "--window", "1m", "--quiet", "1s")
 	defer s.kill()
 	paths := packed(t)

@@ -25,6 +25,7 @@ import (
 // and started again. Every upload that was accepted ends with a verdict, no fact
 // stands twice, and the read model is the fold of the log.
 func TestKillingTheWholeProcessLosesNothing(t *testing.T) {
+	t.Parallel()
 	paths := packed(t)
 	data := t.TempDir()
 	const uploads = 20

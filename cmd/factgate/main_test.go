@@ -127,6 +127,7 @@ type result struct {
 }
 
 func TestCheckAnswersEveryExampleAsPromised(t *testing.T) {
+	t.Parallel()
 	paths := packed(t)
 	s := serve(t, t.TempDir(), "--window", "1m", "--quiet", "1s")
 	defer s.kill()
@@ -185,6 +186,7 @@ func TestCheckAnswersEveryExampleAsPromised(t *testing.T) {
 }
 
 func TestCheckSpeaksBothLanguages(t *testing.T) {
+	t.Parallel()
 	paths := packed(t)
 	for lang, words := range map[string][]string{
 		"en": {"task ", "takes part", "PARTIAL_SUCCESS: 2 of 3 passed", "rule that held: some", "took part", "declined", "known, but silent", "SQL002"},
@@ -200,6 +202,7 @@ func TestCheckSpeaksBothLanguages(t *testing.T) {
 }
 
 func TestWhatIsNotAVerdictHasItsOwnExitCode(t *testing.T) {
+	t.Parallel()
 	notZip := filepath.Join(t.TempDir(), "a.zip")
 	require.NoError(t, os.WriteFile(notZip, []byte("hello"), 0o600))
 	s := serve(t, t.TempDir(), "--quiet", "1h")
@@ -242,6 +245,7 @@ func refusedMessage(t *testing.T, out string) string {
 
 // A node of its own serves a Factgate, and is not shared by two processes.
 func TestANodeRunsAlone(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	cmd := factgate(t.Context(), "node", "--data", data, "--listen", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()

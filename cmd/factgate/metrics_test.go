@@ -66,6 +66,7 @@ func (s scraped) has(t *testing.T, want map[string]float64) {
 }
 
 func TestMetricsOfARunAndOfARole(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, time.Minute, time.Second)
 	s := serve(t, t.TempDir(), slices.Concat(d.store(), d.tables(), []string{"--quiet", "1s"})...)
 	defer s.kill()

@@ -22,6 +22,7 @@ const exported = `{"stream":"task-1","revision":0,"id":"00000000-0000-7000-8000-
 // The tools work on a node that runs, found by its folder, and on the folder of one
 // that does not; events travel from one store to another and come back the same.
 func TestNodeTools(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "events.jsonl")
 	require.NoError(t, os.WriteFile(file, []byte(exported), 0o600))

@@ -20,6 +20,7 @@ func readJSON(t *testing.T, got ran, v any) {
 }
 
 func TestRetryAndRescanAnswerAsCheckDoes(t *testing.T) {
+	t.Parallel()
 	s := serve(t, t.TempDir(), "--quiet", "1s")
 	defer s.kill()
 	var first, again result
@@ -64,6 +65,7 @@ func TestRetryAndRescanAnswerAsCheckDoes(t *testing.T) {
 
 // Dead letters as another program's scanner leaves them behind.
 func TestDeadLettersAreListedAndSettledFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	store, data := testbench.NewStore(t), t.TempDir()
 	theServers, err := blob.OpenDir(filepath.Join(data, "blobs"))
 	require.NoError(t, err)

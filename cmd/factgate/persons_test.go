@@ -9,6 +9,7 @@ import (
 )
 
 func TestAPersonIsErasedFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	s := serve(t, data, "--quiet", "1s")
 	defer s.kill()

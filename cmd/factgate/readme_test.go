@@ -14,6 +14,7 @@ import (
 // What README.md prints works as printed. Its blocks marked `sh curl` run one
 // after another in one shell, against a server of the test's own.
 func TestTheReadmesCurlCommandsWork(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```sh curl\n(.*?)```").FindAllStringSubmatch(string(readme), -1)

@@ -79,6 +79,7 @@ func requireTablesAre(t *testing.T, db *pgxpool.Pool, schema string, want map[st
 // Projectors are killed over and over while facts come in and a read model is
 // rebuilt and promoted; what both tables say in the end is the fold of the log.
 func TestKilledProjectorsRebuildAReadModelUnderLoad(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, time.Minute, time.Second)
 	blobs := []string{"--blobs", d.blobs()}
 	d.apis = d.role(1, "api", d.store(), d.tables(), blobs, []string{"--listen", "127.0.0.1:0"})

@@ -30,6 +30,7 @@ func refusedUpload(t *testing.T, url, data, content string) (file string) {
 }
 
 func TestBlobsExpireFromTheCommandLineAndByThemselves(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	s := serve(t, data, "--quiet", "1s")
 	defer s.kill()

@@ -19,6 +19,7 @@ import (
 
 // A deployment of one process for each role answers as `factgate run` does.
 func TestRolesAloneAnswerAsOneProcessDoes(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, time.Minute, 2*time.Second)
 	d.roles(1)
 	d.scanners = append(d.scanners, d.role(1, "scanner SQL EXCEL UNIT_TEST", d.store(), []string{"--blobs", d.blobs()})...)
@@ -60,6 +61,7 @@ func freeAddress(t *testing.T) string {
 
 // Roles and stores may be started in any order.
 func TestRolesWaitForTheirStores(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, time.Minute, time.Second)
 	d.startPostgres()
 	database, blobs := d.tables(), []string{"--blobs", d.blobs()}

@@ -53,6 +53,7 @@ func TestLintSaysWhereARuleSetIsWrong(t *testing.T) {
 }
 
 func TestRuleSetsArePublishedAndPutInService(t *testing.T) {
+	t.Parallel()
 	s := serve(t, t.TempDir(), "--quiet", "1s")
 	defer s.kill()
 	ask := func(args ...string) ran {

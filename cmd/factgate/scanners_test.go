@@ -15,6 +15,7 @@ import (
 // DEAD was enlisted once and comes no more: strict rules fail a package for its
 // silence until somebody retires it.
 func TestADeadScannerIsSeenSilentAndRetiredFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	store := testbench.NewStore(t)
 	_, err := commands.New(store).EnlistScanner(t.Context(), "scanner DEAD", scanner.Enlist{Type: "DEAD", Instance: "i1", Version: "1"})
 	require.NoError(t, err)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestShadowsProjectsAndADryRunThatBreaksOff(t *testing.T) {
+	t.Parallel()
 	s := serve(t, t.TempDir(), "--quiet", "1s")
 	defer s.kill()
 	ask := func(args ...string) ran { return run(t, append(args, "--server", s.url)...) }

@@ -10,6 +10,7 @@ import (
 )
 
 func TestTrendsOnTheCommandLine(t *testing.T) {
+	t.Parallel()
 	s := serve(t, t.TempDir(), "--quiet", "1s")
 	defer s.kill()
 	require.Equal(t, 1, run(t, "check", packed(t)["retail-1.5.0-rc1"], "--server", s.url, "--project", "retail").code)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestAReadModelIsVerifiedAndRepairedFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, time.Minute, time.Second)
 	blobs := []string{"--blobs", d.blobs()}
 	d.apis = d.role(1, "api", d.store(), d.tables(), blobs, []string{"--listen", "127.0.0.1:0"})
