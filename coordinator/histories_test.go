@@ -181,7 +181,7 @@ func TestAnyHistoryEndsInTheSameVerdict(t *testing.T) {
 		tasks  = 30
 		window = 16 * time.Second
 		quiet  = 5 * time.Second // nobody is away for longer, also on a busy machine
-		deaths = 6 // of each process
+		deaths = 6               // of each process
 	)
 	logger := testbench.Logger(t)
 	for i := range 2 {

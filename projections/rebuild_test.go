@@ -141,7 +141,7 @@ func TestARebuildThatIsCutOffGoesOnFromItsCheckpoint(t *testing.T) {
 	require.NoError(t, err)
 
 	before := int64(0)
-	for cuts := 0; cuts < 5; cuts++ {
+	for range 5 {
 		cut, cancel := context.WithCancel(ctx)
 		fuse := &watchedLog{Log: log, left: len(events) / 8, blow: cancel, asked: map[eventstore.Position]bool{}}
 		NewProjector(fuse, pool, blobs, Options{MaxEvents: 3}).Run(cut)

@@ -350,8 +350,7 @@ func (r *runtime) deliveryName(d eventstore.Delivery) string {
 func (r *runtime) giveUp(ctx context.Context, taskID, cause string, number int, why error) (end, error) {
 	by := commands.Origin{Actor: "scanner " + r.about.Type, Causation: cause}
 	if number == 0 {
-		var err error
-		err = r.persist(ctx, func() (err error) {
+		err := r.persist(ctx, func() (err error) {
 			number, err = r.commands.Start(ctx, taskID, by, task.Start{Type: r.about.Type, Scanner: r.me, Delivery: "give-up/" + cause})
 			return err
 		})

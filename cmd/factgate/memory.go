@@ -84,7 +84,7 @@ func readSmall(system fs.FS, name string) []byte {
 	if err != nil {
 		return nil
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	content, err := io.ReadAll(io.LimitReader(file, maxProcFile))
 	if err != nil {
 		return nil

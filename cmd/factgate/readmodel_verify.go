@@ -112,7 +112,7 @@ func (v *verification) run(ctx context.Context, c *client) error {
 			}
 			return err
 		}
-		sum.add(page, v.repair)
+		sum.add(page)
 		for _, d := range page.Differences {
 			if err := v.difference(p, d); err != nil {
 				return err
@@ -136,7 +136,7 @@ func (v *verification) run(ctx context.Context, c *client) error {
 
 // add takes a page. Of differences that have no name nobody says that they are
 // repaired, so they count as left.
-func (s *verifySum) add(p verifyPageView, repair bool) {
+func (s *verifySum) add(p verifyPageView) {
 	s.Name, s.Position = p.Name, p.Position
 	s.Tasks, s.Rows, s.Unnamed = s.Tasks+p.Tasks, s.Rows+p.Rows, s.Unnamed+p.Unnamed
 	s.Differences += int64(len(p.Differences)) + p.Unnamed

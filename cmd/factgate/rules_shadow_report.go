@@ -65,9 +65,9 @@ those that it cannot decide. It reads the read model, no streams.`,
 				if err != nil {
 					return err
 				}
-				list := append(said.Differences, got.Nodes...)
+				before := said.Differences
 				said = got.shadowReportView // the counts as the last page has them
-				said.Differences = list
+				said.Differences = append(before, got.Nodes...)
 				if !got.PageInfo.HasNextPage {
 					break
 				}

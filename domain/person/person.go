@@ -230,6 +230,7 @@ func (d *Directory) Evolve(revision uint64, f Fact) {
 	case PersonErased:
 		delete(d.Tokens, f.KeyID)
 		d.Erased[f.KeyID] = struct{}{}
+	case PersonKeyed, Unreadable: // they say nothing of whose key it is
 	}
 }
 

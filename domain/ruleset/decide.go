@@ -122,7 +122,7 @@ func (c Register) decide(s State) ([]Fact, error) {
 			Msg:   fmt.Sprintf("there are %d rule sets, which is the limit; publish a new version of one of them", MaxNames),
 			MsgZH: fmt.Sprintf("已有 %d 个规则集，达到上限；请为其中之一发布新版本", MaxNames)}
 	}
-	return []Fact{RuleSetNamed{Name: c.Name}}, nil
+	return []Fact{RuleSetNamed(c)}, nil
 }
 
 // CheckName refuses what may not name a rule set.
