@@ -5,11 +5,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,6 +28,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asFactgate) != "" {
 		main()
 		return
+	}
+	// Most of these tests wait for servers of their own far longer than they work.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(3, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }
