@@ -95,14 +95,19 @@ func (c *client) wish(ctx context.Context, declarations, mutation string, variab
 
 // report prints what a wish did; nothing more is waited for.
 func (o *operation) report(did change, en, zh string) error {
+	return o.answer(did, did.Changed, "task %s: "+en, "任务 %s："+zh, did.TaskID)
+}
+
+// answer prints what a wish did to something of this name, or that it was so already.
+func (o *operation) answer(did any, changed bool, en, zh, name string) error {
 	if o.json {
 		return json.NewEncoder(o.out).Encode(did)
 	}
-	p := printer{w: o.out, zh: o.zh}
-	if !did.Changed {
+	if !changed {
 		en, zh = en+" (it was so already)", zh+"（此前已如此）"
 	}
-	p.say("task %s: "+en, "任务 %s："+zh, did.TaskID)
+	p := printer{w: o.out, zh: o.zh}
+	p.say(en, zh, name)
 	return nil
 }
 

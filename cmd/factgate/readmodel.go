@@ -116,15 +116,7 @@ func (c *client) manage(ctx context.Context, declarations, mutation string, vari
 
 // managed prints what a wish did.
 func (o *operation) managed(did readModelChange, en, zh string) error {
-	if o.json {
-		return json.NewEncoder(o.out).Encode(did)
-	}
-	p := printer{w: o.out, zh: o.zh}
-	if !did.Changed {
-		en, zh = en+" (it was so already)", zh+"（此前已如此）"
-	}
-	p.say("%s: "+en, "%s："+zh, did.Name)
-	return nil
+	return o.answer(did, did.Changed, "%s: "+en, "%s："+zh, did.Name)
 }
 
 func readModelStatus() *cobra.Command {
