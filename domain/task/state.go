@@ -31,7 +31,7 @@ type State struct {
 	CancelledAt time.Time `json:"cancelledAt,omitzero"`
 	// DecidedAt is when the first verdict was recorded; no revision changes it.
 	DecidedAt time.Time `json:"decidedAt,omitzero"`
-	// Silent are the types that had a scanner when the window opened and were not
+	// Silent are the types that stood on the roster when the window opened and were not
 	// heard from before it closed, sorted; nobody is silent in an open window.
 	Silent []string `json:"silent,omitempty"`
 	// LastEventAt is when the newest fact was recorded.

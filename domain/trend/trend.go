@@ -40,7 +40,7 @@ const (
 	Windows     Measure = "WINDOW"      // windows that closed, by cause
 	LateFacts   Measure = "LATE"        // facts that came after the window closed
 	SubTasks    Measure = "SUB_TASK"    // sub-tasks and declines by type and Outcome; Bin: the scan's duration
-	Known       Measure = "KNOWN"       // by type: closed windows at whose opening it had a scanner
+	Known       Measure = "KNOWN"       // by type: closed windows at whose opening it was waited for
 	Silent      Measure = "SILENT"      // by type: those of Known in which it was not heard from
 	DeadLetters Measure = "DEAD_LETTER" // by type: sub-tasks that a scanner gave up on at least once
 )

@@ -55,7 +55,7 @@ const (
 	// reportCost is what a report costs that is read for a task as of a moment.
 	reportCost = 500
 	// presenceCost is what it costs to say who was silent at a moment: where nobody
-	// wrote down who was online, the log is searched for it.
+	// wrote down who was waited for, the log is searched for it.
 	presenceCost = 1_000
 	// tryCost is what a task of a dry run costs: a stream, and to judge it.
 	tryCost = 100
