@@ -29,7 +29,8 @@ type people struct {
 	names  map[person.KeyID]named
 	tokens map[string]string // by name
 	erased map[person.KeyID]bool
-	read   time.Time // when the log was last read, or tried; zero: never
+	read   time.Time // when the log was last read to its end; zero: never
+	tried  time.Time // when that was last begun and came to an end, good or bad
 }
 
 type named struct{ name, token string }
@@ -186,8 +187,11 @@ func (c *Commands) readPeople(ctx context.Context) error {
 		failure = c.readKeys(ctx)
 	}
 	p.mu.Lock()
-	p.read = time.Now()
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	p.tried = time.Now()
+	if failure == nil {
+		p.read = p.tried
+	}
 	return failure
 }
 
@@ -283,9 +287,9 @@ func (c *Commands) NameOf(ctx context.Context, text string) (string, PersonState
 		return text, Named
 	}
 	p := &c.people
-	if !p.fresh() {
+	if !p.asked() {
 		p.writing.Lock()
-		if !p.fresh() { // nobody else has just done it
+		if !p.asked() { // nobody else has just done it
 			ctx, cancel := context.WithTimeout(ctx, peoplePatience)
 			_ = c.readPeople(ctx) // a name that is not known is shown so
 			cancel()
@@ -304,10 +308,12 @@ func (c *Commands) NameOf(ctx context.Context, text string) (string, PersonState
 	return t.KeyID.Short(), Unnamed
 }
 
-func (p *people) fresh() bool {
+// asked reports whether the log was asked of late, be it in vain: a name that is to
+// be shown does not wait for it again so soon.
+func (p *people) asked() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return time.Since(p.read) < peopleAge
+	return time.Since(p.tried) < peopleAge
 }
 
 func (p *people) tokenOf(name string) (token string, fresh bool) {

@@ -124,8 +124,11 @@ func (b *RuleBook) Version(ctx context.Context, name string, version int) (rules
 		return ruleset.New(name).Find(v.Version)
 	}
 	for r, err := range b.log.ReadStream(ctx, streamOfRuleSet(name), v.Revision) {
+		if gone(err) { // deleted since it was remembered: it is here no more, whoever asks
+			return ruleset.New(name).Find(v.Version)
+		}
 		if err != nil {
-			return ruleset.Version{}, storeError("read "+r.Stream.String(), err)
+			return ruleset.Version{}, storeError("read rule set "+name, err)
 		}
 		if f, ok := ruleset.Read(r.Type, r.Data).(ruleset.RuleSetPublished); ok && r.Revision == v.Revision {
 			v.Text = f.Text

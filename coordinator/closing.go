@@ -31,8 +31,9 @@ const (
 	elsewhere = 100 * time.Millisecond
 	// holding bounds how long a coordinator that was frozen, or cut off, keeps due
 	// windows from the others: Postgres then ends its session, and with it the locks.
-	// It is as long as one question to the log may take.
 	holding = 10 * time.Second
+	// judging bounds how long due windows are judged while their rows are held.
+	judging = holding / 2
 )
 
 // close judges windows as they become due, until something breaks or ctx ends.
@@ -102,7 +103,11 @@ func (c *Coordinator) closeDue(ctx context.Context) (judged int, err error) {
 		}
 		judged = len(ids)
 		found := make([]judgement, len(ids))
-		g, work := errgroup.WithContext(ctx)
+		// All of them together: one that the log does not give in time comes later,
+		// and keeps neither these nor the next ones.
+		work, cancel := context.WithTimeout(ctx, judging)
+		defer cancel()
+		var g errgroup.Group
 		for i, id := range ids {
 			g.Go(func() (err error) {
 				found[i], err = c.judge(work, id)
@@ -146,6 +151,10 @@ type judgement struct {
 func (c *Coordinator) judge(ctx context.Context, taskID string) (judgement, error) {
 	now := time.Now().UTC()
 	outcome, done, err := c.converge(ctx, taskID, now)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		c.logger.Warn("a window could not be judged in time; it will be tried again", "task", taskID, "error", err)
+		return judgement{dueAt: now.Add(judging)}, nil
+	}
 	if err != nil {
 		if domain.KindOf(err) == domain.Internal && !errors.Is(err, context.Canceled) {
 			// One task that cannot be judged must not hold up the others.
@@ -172,8 +181,11 @@ func (c *Coordinator) converge(ctx context.Context, taskID string, now time.Time
 		c.logger.Info("task converged", "task", taskID, "revision", v.Revision, "status", v.Status, "rule", v.Rule.ID, "because", v.Because.En)
 		c.tell(done)
 		rs, failed := c.book.Get(ctx, v.RuleSet)
-		if failed != nil || rs.Late() != rules.LateRevise {
+		switch {
+		case commands.Unusable(failed), failed == nil && rs.Late() != rules.LateRevise:
 			return outcome, done, nil
+		case failed != nil:
+			return outcome, done, failed
 		}
 	}
 }

@@ -140,7 +140,7 @@ func (c *Coordinator) openWindow(ctx context.Context, upload eventstore.Recorded
 	known, err := c.roster.Known(ctx)
 	switch {
 	case err == nil:
-	case domain.KindOf(err) == domain.Internal && ctx.Err() == nil:
+	case domain.RuleOf(err) == "roster.unreadable":
 		c.logger.Error("the roster of scanners cannot be understood; the task does not know whose silence counts", "task", upload.Stream.Key, "error", err)
 	default:
 		return err

@@ -111,3 +111,35 @@ func TestLateFactsLeaveARecordingVerdictAlone(t *testing.T) {
 	require.Equal(t, 1, s.Verdict.Revision)
 	require.Equal(t, 2, s.Late)
 }
+
+// A coordinator may come to an end after its verdict and before it has looked whether
+// facts that came between the window's end and the verdict want a revision. Its row
+// is left, and whoever follows judges once more.
+func TestAVerdictWhoseCoordinatorDiedIsLookedAtOnceMore(t *testing.T) {
+	b := newBench(t)
+	b.activate(revising, "")
+	stop := b.run(coordinator.Options{})
+	b.noWindows() // the table is there
+	stop()
+	book := commands.NewRuleBook(b.store)
+	terms, err := book.Active(t.Context(), "")
+	require.NoError(t, err)
+	id := b.upload(1)
+	_, err = b.commands.OpenWindow(t.Context(), id, commands.Origin{}, task.Open{
+		Now: time.Now(), Window: 50 * time.Millisecond, Quiet: 50 * time.Millisecond, RuleSet: terms.RuleSet,
+	})
+	require.NoError(t, err)
+	_, err = b.db.Exec(t.Context(), `insert into coordinator.windows values ($1, 'infinity', now(), '50 ms', 0)`, id)
+	require.NoError(t, err)
+	end := b.state(id).CreatedAt.Add(50 * time.Millisecond)
+	require.Eventually(t, func() bool { return time.Now().After(end) }, testbench.Patience, time.Millisecond)
+	b.finish(id, "MADE_UP", true)
+	_, done, err := b.commands.Converge(t.Context(), id, commands.Origin{}, book, time.Now())
+	require.NoError(t, err)
+	require.Equal(t, task.Failed, done.State.Verdict.Status, "nobody was heard in the window")
+
+	b.run(coordinator.Options{})
+	s, _ := b.await(id, "is revised", func(s task.State) bool { return s.Verdict.Revision == 2 })
+	require.Equal(t, task.Success, s.Verdict.Status)
+	b.noWindows()
+}

@@ -104,7 +104,9 @@ type row struct {
 	opened   *task.Window // by MainTaskCreated in this batch
 	openedAt time.Time
 	heardAt  time.Time           // newest participation fact in this batch
-	over     eventstore.Position // of MainTaskConverged or MainTaskCancelled; 0: not in this batch
+	over     eventstore.Position // of MainTaskCancelled; 0: not in this batch
+	judged   eventstore.Position // of MainTaskConverged; 0: not in this batch
+	judgedAt time.Time
 	position eventstore.Position
 }
 
@@ -132,7 +134,9 @@ func (b *batch) take(m eventstore.Message) {
 		if r.opened == nil {
 			r.opened, r.openedAt = &f.Window, m.Event.At
 		}
-	case task.MainTaskConverged, task.MainTaskCancelled:
+	case task.MainTaskConverged:
+		r = row{judged: m.Event.Position, judgedAt: m.Event.At, position: m.Event.Position}
+	case task.MainTaskCancelled:
 		r = row{over: m.Event.Position, position: m.Event.Position}
 	default:
 		r.heardAt = m.Event.At
@@ -142,10 +146,13 @@ func (b *batch) take(m eventstore.Message) {
 
 // write brings a batch and its checkpoint into the database, in one transaction.
 func (c *Coordinator) write(ctx context.Context, b batch) error {
-	var opened, heard, over columns
+	var opened, heard, over, judged columns
 	for id, r := range b.rows {
 		if r.over > 0 {
 			over.add(id, r.over, time.Time{})
+		}
+		if r.judged > 0 {
+			judged.add(id, r.judged, r.judgedAt)
 		}
 		switch {
 		case r.opened != nil:
@@ -170,6 +177,15 @@ func (c *Coordinator) write(ctx context.Context, b batch) error {
 			statements.Queue(`
 				delete from coordinator.windows w using unnest($1::uuid[], $2::bigint[]) f (task_id, position)
 				where w.task_id = f.task_id and w.position < f.position`, over.ids, over.positions)
+		}
+		if len(judged.ids) > 0 {
+			// Whoever judged takes the row away. One that is still there was left by a
+			// coordinator that came to an end before, perhaps with late facts that want
+			// a revision: it is judged once more.
+			statements.Queue(`
+				update coordinator.windows w set due_at = least(w.due_at, f.judged_at), position = f.position
+				from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) f (task_id, judged_at, position)
+				where w.task_id = f.task_id and w.position < f.position`, judged.ids, judged.times, judged.positions)
 		}
 		if len(opened.ids) > 0 {
 			statements.Queue(`
@@ -200,7 +216,7 @@ func (c *Coordinator) write(ctx context.Context, b batch) error {
 	if err != nil {
 		return err
 	}
-	if len(opened.ids)+len(heard.ids) > 0 {
+	if len(opened.ids)+len(heard.ids)+len(judged.ids) > 0 {
 		select {
 		case c.wake <- struct{}{}:
 		default: // it is awake already

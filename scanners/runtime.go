@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -289,6 +290,8 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 	switch {
 	case state.Created == nil || state.Cancelled != nil, declined, takesPart && mine.State != task.StateRunning && !mine.RetryWanted:
 		return endAck, nil
+	case wantedSince(facts, r.about.Type, fact.Revision):
+		return endAck, nil // that wish has a delivery of its own, and attempts of its own
 	case takesPart && mine.State == task.StateRunning && mine.Attempt-before >= r.MaxAttempts:
 		// Its last owner never came to an end: a crash, again and again.
 		return r.giveUp(ctx, taskID, fact.ID, mine.Attempt, fmt.Errorf("%d attempts ended without a result", mine.Attempt-before))
@@ -307,6 +310,8 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 		return endAck, nil
 	case short != nil && !short.alone:
 		return endRetry, err // perhaps another took it
+	case domain.RuleOf(err) == "attempt.ended":
+		return endAck, nil // somebody else has ended it
 	case domain.RuleOf(err) == "attempt.stale":
 		// Whoever took over may have lost its delivery to us: then it must come again.
 		return endRetry, err
@@ -337,6 +342,15 @@ func attemptsBefore(facts []task.Recorded, subTaskType string, revision uint64) 
 		}
 	}
 	return newest
+}
+
+// wantedSince reports whether an operator wanted another attempt after the fact of
+// that revision.
+func wantedSince(facts []task.Recorded, subTaskType string, revision uint64) bool {
+	return slices.ContainsFunc(facts, func(r task.Recorded) bool {
+		f, ok := r.Fact.(task.SubTaskRetryRequested)
+		return ok && r.Revision > revision && f.Type == subTaskType
+	})
 }
 
 // deliveryName tells each handling of an event from every other, also of a process
