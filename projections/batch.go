@@ -42,6 +42,15 @@ type scannerRow struct {
 	lastAt      time.Time
 }
 
+// sameReport reports whether a sub-task has the report that it had before, whatever
+// else was said of it: its findings are in the table, and may be nowhere else.
+func (c *change) sameReport(subTaskType string) bool {
+	before, was := c.before.SubTasks[subTaskType]
+	after := c.after.SubTasks[subTaskType]
+	same := before.Report == after.Report || before.Report != nil && after.Report != nil && *before.Report == *after.Report
+	return was && same && before.Attempt == after.Attempt
+}
+
 // arrived is an event and what it says, which is found out before its batch is
 // folded: while the batch before it is written.
 type arrived struct {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/eventstore"
 )
 
 // memoryBlobs is a blob store that can be told to fail.
@@ -98,4 +99,43 @@ func (m *memoryBlobs) of(t testing.TB, findings []report.Finding) *task.Blob {
 	}
 	require.NoError(t, w.Close())
 	return m.put(b.Bytes())
+}
+
+// A fact that says nothing new of a report leaves its findings alone: the blob may
+// have expired meanwhile, and then they are nowhere else.
+func TestFindingsOutliveTheirReportAndAWishForARetry(t *testing.T) {
+	log, pool, blobs := openLog(t), database(t), newMemoryBlobs()
+	start(t, NewRunner(log, pool, blobs, Options{}))
+	s := newStory()
+	id := s.id.String()
+	read := func() (state string, findings int) {
+		require.NoError(t, pool.QueryRow(t.Context(), `select report_state, (select count(*) from live.findings f where f.task_id = s.task_id)
+			from live.sub_tasks s where task_id = $1 and type = 'SQL'`, pgUUID(s.id)).Scan(&state, &findings))
+		return state, findings
+	}
+	told := func(facts ...task.Fact) {
+		before := len(s.facts)
+		s.tell(facts...)
+		at, err := log.Append(t.Context(), s.stream(), eventstore.Any(), s.events(t)[before:]...)
+		require.NoError(t, err)
+		reach(t, pool, at.Position)
+	}
+	told(upload(s, "p"), created(s), task.SubTaskStarted{TaskID: id, Type: "SQL", Attempt: 1},
+		task.SubTaskFailed{TaskID: id, Type: "SQL", Attempt: 1, Kind: task.Check, Summary: &report.Counts{Error: 3}, Report: blobs.report(id, "SQL", 1, 3)})
+	state, n := read()
+	require.Equal(t, "READ", state)
+	require.Equal(t, 3, n)
+
+	blobs.mu.Lock()
+	clear(blobs.blobs)
+	blobs.mu.Unlock()
+	told(task.SubTaskRetryRequested{TaskID: id, Type: "SQL", After: 1, Reason: "again"})
+	state, n = read()
+	require.Equal(t, "READ", state)
+	require.Equal(t, 3, n)
+
+	told(task.SubTaskStarted{TaskID: id, Type: "SQL", Attempt: 2})
+	state, n = read()
+	require.Equal(t, "NONE", state)
+	require.Zero(t, n, "another attempt begins anew")
 }

@@ -27,9 +27,9 @@
 // A read model is never changed into another one: it is folded anew beside the one
 // in service, and the two change places at one moment. Start at [Registry], which
 // says what may happen to read models, [Projector], which keeps all of them up to
-// date, and [Runner], which does so for one. The tables are in readmodel.sql, in a
-// schema rm_<n> for each read model; readers use the views of the schema live,
-// which point at the one in service.
+// date, and [Runner], which does so for one. The tables are in readmodel.sql,
+// analytics.sql and shadows.sql, in a schema rm_<n> for each read model; readers use
+// the views of the schema live, which point at the one in service.
 //
 //	log ──▶ intake ──▶ batch: decode, fold ──▶ writer: one transaction
 //	        (bounded)  (states of the tasks     checkpoint, tasks, sub-tasks,

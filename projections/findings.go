@@ -32,6 +32,8 @@ const (
 	reportRead    = "READ"    // its findings are in the read model
 	reportMissing = "MISSING" // the blob is gone
 	reportDamaged = "DAMAGED" // the blob is no report, or not the one the fact speaks of
+	// reportAsBefore is in no table: the row has the state of this very report.
+	reportAsBefore = "AS_BEFORE"
 )
 
 // Bounds of the rows held in memory; report.MaxBytes bounds the report itself.

@@ -135,7 +135,7 @@ func (p *Projector) look(ctx, all context.Context) error {
 			p.start(all, e.model)
 		case r.halted():
 			if r.mayGoOn(ctx) {
-				p.o.Logger.Info("the fact is skipped; the read model goes on", "name", e.model.Schema())
+				p.o.Logger.Info("what halted the read model is past; it goes on", "name", e.model.Schema())
 				p.start(all, e.model)
 			}
 		case e.promote:
@@ -194,10 +194,18 @@ func (r *running) halted() bool {
 	}
 }
 
-// mayGoOn reports whether the fact that halted it has been skipped since.
+// mayGoOn reports whether the fact that halted it has been skipped since, or somebody
+// else, a newer version perhaps, has got past it: then this one stands by again.
 func (r *running) mayGoOn(ctx context.Context) bool {
 	var stop *HaltedError
-	if !errors.As(r.err, &stop) || stop.Skipped {
+	if !errors.As(r.err, &stop) {
+		return false
+	}
+	var at int64
+	if err := r.pool.QueryRow(ctx, `select position from `+r.o.Model.Schema()+`.checkpoint`).Scan(&at); err == nil && at >= int64(stop.Position) {
+		return true
+	}
+	if stop.Skipped {
 		return false
 	}
 	skips, err := loadSkips(ctx, r.log)

@@ -35,8 +35,8 @@ const (
 const (
 	switchPatience = 10 * time.Second // for the last events, and for readers to leave the views
 	switchPause    = 20 * time.Millisecond
-	// gatePatience bounds how long readers queue behind a switch that itself waits
-	// for one of them.
+	// gatePatience bounds how long readers queue, at each of its locks, behind a
+	// switch that itself waits for one of them.
 	gatePatience = 500 * time.Millisecond
 )
 
@@ -150,14 +150,8 @@ func (r *Registry) bringInto(ctx context.Context, force bool, choose func(tx pgx
 	}
 	for deadline := time.Now().Add(switchPatience); ; {
 		change, err := r.tryTo(ctx, force, head, choose)
-		var server *pgconn.PgError
-		gate := errors.As(err, &server) && (server.Code == "55P03" || server.Code == "40P01") // lock_not_available, deadlock_detected
-		behind := domain.RuleOf(err) == "readmodel.not_caught_up"
-		if err == nil || !gate && !behind || time.Now().After(deadline) {
-			if gate {
-				err = &domain.Error{Kind: domain.Unavailable, Rule: "readmodel.busy", Err: err,
-					Msg: "long queries keep the read model; nothing was switched, try again", MsgZH: "有长时间运行的查询占用读模型，未切换，请重试"}
-			}
+		rule := domain.RuleOf(err)
+		if rule != "readmodel.busy" && rule != "readmodel.not_caught_up" || time.Now().After(deadline) {
 			return change, err
 		}
 		if !sleep(ctx, switchPause) {
@@ -188,10 +182,14 @@ func (r *Registry) tryTo(ctx context.Context, force bool, head eventstore.Positi
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`set local lock_timeout to %d`, gatePatience.Milliseconds())); err != nil {
 			return err
 		}
-		// Neither may get further while they are compared: nobody shall see the past again.
+		// Neither may get further while they are compared: nobody shall see the past
+		// again. With force nothing is compared, and a writer of the one in service
+		// that hangs is perhaps the reason.
 		var was int64
-		if err := tx.QueryRow(ctx, `select position from `+live.Schema()+`.checkpoint for update`).Scan(&was); err != nil {
-			return err
+		if !force {
+			if err := tx.QueryRow(ctx, `select position from `+live.Schema()+`.checkpoint for update`).Scan(&was); err != nil {
+				return err
+			}
 		}
 		var is int64
 		var halted *string
@@ -215,12 +213,12 @@ func (r *Registry) tryTo(ctx context.Context, force bool, head eventstore.Positi
 					Msg:   fmt.Sprintf("read model %s is at position %d and has not caught up with %d; wait, or force it and let readers see the past again", m.Schema(), is, wanted),
 					MsgZH: fmt.Sprintf("读模型 %s 位于位置 %d，尚未追上 %d；请等待，或强制切换（读者将看到较旧的内容）", m.Schema(), is, wanted)}
 			}
-		}
-		if wanted := max(head, eventstore.Position(was)); !force && change.Position < wanted {
-			// Between the two lies nothing of ours; readers' positions do not go back.
-			change.Position = wanted
-			if _, err := tx.Exec(ctx, `update `+m.Schema()+`.checkpoint set position = $1, edition = edition + 1`, int64(wanted)); err != nil {
-				return err
+			if change.Position < wanted {
+				// Between the two lies nothing of ours; readers' positions do not go back.
+				change.Position = wanted
+				if _, err := tx.Exec(ctx, `update `+m.Schema()+`.checkpoint set position = $1, edition = edition + 1`, int64(wanted)); err != nil {
+					return err
+				}
 			}
 		}
 		change.Changed = true
@@ -303,7 +301,20 @@ func (r *Registry) entries(ctx context.Context) ([]entry, error) {
 }
 
 func (r *Registry) administer(ctx context.Context, what string, change func(pgx.Tx) error) error {
-	return inWords(ctx, what, administer(ctx, r.pool, change))
+	return inWords(ctx, what, administer(ctx, r.pool, func(tx pgx.Tx) error {
+		// Everybody who begins to write waits for this transaction: it does not wait
+		// for a writer that hangs.
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`set local lock_timeout to %d`, switchPatience.Milliseconds())); err != nil {
+			return err
+		}
+		return change(tx)
+	}))
+}
+
+// held reports whether somebody else has what a change needs.
+func held(err error) bool {
+	var server *pgconn.PgError
+	return errors.As(err, &server) && (server.Code == "55P03" || server.Code == "40P01") // lock_not_available, deadlock_detected
 }
 
 // inWords says of a failure of Postgres what it means for who asked.
@@ -313,6 +324,10 @@ func inWords(ctx context.Context, what string, err error) error {
 	switch {
 	case err == nil || errors.As(err, &known) || ctx.Err() != nil:
 		return err
+	case held(err):
+		return &domain.Error{Kind: domain.Unavailable, Rule: "readmodel.busy", Err: err,
+			Msg:   "its writer or long queries hold the read model; nothing was changed, try again",
+			MsgZH: "读模型正被写入进程或长时间查询占用，未作更改，请重试"}
 	case errors.As(err, &server):
 		return fmt.Errorf("%s: %w", what, err)
 	}

@@ -187,7 +187,8 @@ on conflict (task_id, type) do update set
 	parked = excluded.parked, retry_wanted = excluded.retry_wanted, late = excluded.late,
 	errors = excluded.errors, warnings = excluded.warnings, notes = excluded.notes,
 	eligible = excluded.eligible, seen = excluded.seen, degraded = excluded.degraded,
-	duration_ms = excluded.duration_ms, report_key = excluded.report_key, report_state = excluded.report_state`
+	duration_ms = excluded.duration_ms, report_key = excluded.report_key,
+	report_state = case excluded.report_state when '` + reportAsBefore + `' then sub_tasks.report_state else excluded.report_state end`
 
 type subTaskColumns struct {
 	id                             []pgtype.UUID

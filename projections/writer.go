@@ -208,7 +208,7 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 			} else if _, ok := c.before.Declined[name]; ok {
 				joined.add(c.id, name)
 			}
-			if c.before.SubTasks[name].Report != nil {
+			if c.before.SubTasks[name].Report != nil && !c.sameReport(name) {
 				replaced.add(c.id, name)
 			}
 		}
@@ -224,7 +224,10 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 			if !ok {
 				continue
 			}
-			state, err := findings.report(ctx, c.id, t)
+			state, err := reportAsBefore, error(nil)
+			if !c.sameReport(name) {
+				state, err = findings.report(ctx, c.id, t)
+			}
 			if err != nil {
 				return err
 			}
