@@ -27,6 +27,25 @@ type Scanner interface {
 	Scan(ctx context.Context, pkg *zippkg.Package, out Findings) (task.Coverage, error)
 }
 
+// Catalogued is a Scanner that lists its rules, in the order of their ids, those of
+// whole files among them. The list is what may be switched off, given another
+// severity and suppressed by id, and it makes the catalogue. It never changes.
+type Catalogued interface {
+	Scanner
+	Rules() []report.Rule
+}
+
+// Configurable is a Scanner with settings of its own. What every type has in common
+// (whether it is enabled, which files it sees, which rules are off or have another
+// severity, what fails the check) is not its business: the runtime sees to it.
+type Configurable interface {
+	Scanner
+	// Configure returns a scanner with these settings in the place of the defaults;
+	// the receiver stays as it is. A setting that does not exist or makes no sense
+	// is an error that says where it stands and what may stand there.
+	Configure(Settings) (Scanner, error)
+}
+
 // Description says who a scanner is. It travels in every SubTaskStarted, so that
 // "same package, same rules, different result" can be noticed.
 type Description struct {

@@ -51,6 +51,10 @@ type Finding struct {
 	Cell string `json:"cell,omitempty"`
 	// Pointer is a JSON pointer, or an XPath-like way to a case.
 	Pointer string `json:"pointer,omitempty"`
+	// InnerLine and InnerColumn count from 1 within a text that stands inside the
+	// file at Cell or Pointer, such as the SQL of a workflow's task; 0 is none.
+	InnerLine   int `json:"innerLine,omitempty"`
+	InnerColumn int `json:"innerColumn,omitempty"`
 	// Anchor is what stays the same when lines move: it makes fingerprints stable.
 	Anchor string `json:"anchor,omitempty"`
 	// Suppressed findings stay in the report and leave the gate.
