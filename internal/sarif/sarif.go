@@ -117,9 +117,32 @@ func finding(f report.Finding, zh bool) *sarif.Result {
 		result.WithProperties(bag)
 	}
 	if f.Suppressed {
-		result.AddSuppression(sarif.NewSuppression().WithKind("inSource"))
+		result.AddSuppression(suppression(f.Suppression))
 	}
 	return result
+}
+
+// suppression of a report that was written before suppressions had a kind is one in
+// source: there was no other.
+func suppression(s *report.Suppression) *sarif.Suppression {
+	if s == nil {
+		return sarif.NewSuppression().WithKind(string(report.InSource))
+	}
+	out := sarif.NewSuppression().WithKind(string(s.Kind)).WithStatus("accepted")
+	if s.Reason != "" {
+		out.WithJustification(s.Reason)
+	}
+	bag := sarif.NewPropertyBag()
+	bag.Properties = map[string]any{}
+	for name, value := range map[string]string{"by": s.By, "expires": s.Expires, "waiver": s.Waiver} {
+		if value != "" {
+			bag.Properties[name] = value
+		}
+	}
+	if len(bag.Properties) > 0 {
+		out.WithProperties(bag)
+	}
+	return out
 }
 
 func region(f report.Finding) *sarif.Region {

@@ -30,7 +30,8 @@ var runs = []sarif.Run{
 		Type: "EXCEL", Scanner: "factgate-excel", Version: "2",
 		Findings: []report.Finding{
 			{Rule: "XLS005", Severity: report.Error, Message: report.Text{En: "Empty.", Zh: "为空。"}, Path: "j.xlsx", Cell: "'作业列表'!C7"},
-			{Rule: "XLS031", Severity: report.Note, Message: report.Text{En: "Nothing."}},
+			{Rule: "XLS031", Severity: report.Note, Message: report.Text{En: "Nothing."}, Suppressed: true,
+				Suppression: &report.Suppression{Kind: report.External, By: "li", Reason: "one-off", Waiver: "0f"}},
 		},
 		Failure: report.Text{En: "the workbook cannot be read", Zh: "无法读取工作簿"},
 	},
@@ -67,6 +68,9 @@ func TestALogIsValidAndSaysWhere(t *testing.T) {
 
 		cell := log.Runs[1].Results[0].Locations[0].LogicalLocations[0]
 		require.Equal(t, []any{"C7", "'作业列表'!C7", "cell"}, []any{*cell.Name, *cell.FullyQualifiedName, *cell.Kind})
+		waived := log.Runs[1].Results[1].Suppressions[0]
+		require.Equal(t, []any{"external", "one-off"}, []any{*waived.Kind, *waived.Justification})
+		require.EqualValues(t, map[string]any{"by": "li", "waiver": "0f"}, waived.Properties.Properties)
 		require.Equal(t, "package", *log.Runs[1].Results[1].Locations[0].LogicalLocations[0].Name)
 		require.False(t, *log.Runs[1].Invocations[0].ExecutionSuccessful)
 	}
