@@ -45,6 +45,8 @@ type Log interface {
 //	SkipFact  read models pass by a fact that they cannot apply
 //	EnlistScanner     a scanner's type is waited for
 //	RetireScanner     … and, an operator says, not any more
+//	IssueScannerKey   a scanner may speak for its type over HTTP
+//	RevokeScannerKey  … and not any more
 //
 //	Pseudonym    the token under which facts may speak of a person
 //	NameOf       … and the name that it stands for
