@@ -21,6 +21,11 @@ func (c *Commands) RevokeScannerKey(ctx context.Context, w scanner.RevokeKey) (c
 	return c.executeKeys(ctx, w.Type, w.By, w)
 }
 
+// ScannerKeys returns the keys of a type.
+func (c *Commands) ScannerKeys(ctx context.Context, subTaskType string) (scanner.Keys, error) {
+	return NewKeyring(c.log).Keys(ctx, subTaskType)
+}
+
 func keyring(subTaskType string) eventstore.StreamID {
 	return eventstore.StreamID{Category: scanner.KeyCategory, Key: subTaskType}
 }
