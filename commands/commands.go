@@ -264,6 +264,15 @@ func encode(id eventstore.ID, taskID string, by Origin, facts []task.Fact) ([]ev
 	return events, nil
 }
 
+// FactID is the id under which a fact of a task is recorded.
+func FactID(taskID string, f task.Fact) string {
+	id, err := parseTaskID(taskID)
+	if err != nil {
+		return ""
+	}
+	return eventstore.DeriveID(id, f.Key()).String()
+}
+
 func storeError(op string, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
