@@ -40,7 +40,7 @@ var rules = []rule{
 	{folder: "eventstore/storetest", own: []string{"eventstore"}, others: []string{"github.com/stretchr/testify", "github.com/anishathalye/porcupine"}},
 	{folder: "commands", own: []string{"domain", "eventstore"}, others: []string{"github.com/cenkalti/backoff/v5", "github.com/google/uuid"}},
 	{folder: "coordinator", own: []string{"domain", "commands", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
-	{folder: "scanners", only: true, own: []string{"domain", "commands", "eventstore", "internal/blob", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
+	{folder: "scanners", only: true, own: []string{"domain", "commands", "eventstore", "internal/blob", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "github.com/google/uuid"}},
 	{folder: "scanners/sql", own: []string{"domain", "scanners", "internal/zippkg"}},
 	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{
 		"github.com/xuri/excelize/v2", "github.com/robfig/cron/v3", "github.com/reugn/go-quartz", "golang.org/x/text"}},
@@ -65,7 +65,7 @@ var rules = []rule{
 	{folder: "internal/pgdev", others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sys"}},
 	{folder: "internal/graphqlapi", own: []string{"commands", "queries", "projections", "domain", ""}, others: []string{"github.com/graph-gophers/graphql-go"}},
 	{folder: "internal/metrics", own: []string{"coordinator", "domain", "internal/graphqlapi", "projections", "queries", "scanners"}, others: []string{"github.com/prometheus/client_golang"}},
-	{folder: "internal/httpapi", own: []string{"commands", "queries", "projections", "domain", "internal/blob", "internal/zippkg"}, others: []string{"github.com/go-chi/chi/v5"}},
+	{folder: "internal/httpapi", own: []string{"commands", "queries", "projections", "scanners", "domain", "internal/blob", "internal/zippkg"}, others: []string{"github.com/go-chi/chi/v5"}},
 	{folder: "cmd", own: everything, others: []string{"github.com", "golang.org", "google.golang.org", "go.yaml.in"}},
 }
 
