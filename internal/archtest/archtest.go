@@ -53,6 +53,7 @@ var rules = []rule{
 	{folder: "internal/archtest"},
 	{folder: "internal/blob", others: []string{"github.com/stretchr/testify", "golang.org/x/sys"}},
 	{folder: "internal/retention", own: []string{"domain", "eventstore", "internal/blob"}},
+	{folder: "internal/sarif", own: []string{"domain"}, others: []string{"github.com/owenrumney/go-sarif/v3"}},
 	{folder: "internal/zippkg", others: []string{"golang.org/x/text"}},
 	{folder: "internal/testbench", own: []string{"commands", "domain", "eventstore", "internal/blob", "internal/pgdev"}, others: []string{
 		"github.com/jackc/pgx/v5", "github.com/stretchr/testify"}},
