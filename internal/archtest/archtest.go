@@ -29,7 +29,7 @@ type rule struct {
 
 var rules = []rule{
 	{folder: "", only: true}, // schema.go embeds a text
-	{folder: "domain", own: []string{"domain"}, others: []string{"github.com/expr-lang/expr", "go.yaml.in/yaml/v3"}},
+	{folder: "domain", own: []string{"domain"}, others: []string{"github.com/expr-lang/expr", "github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v3"}},
 	{folder: "eventstore"},
 	{folder: "eventstore/esdb", own: []string{"eventstore"}, others: []string{
 		"github.com/EventStore/EventStore-Client-Go/v4", "github.com/cenkalti/backoff/v5", "github.com/google/uuid", "google.golang.org/grpc", "golang.org/x/sync"}},

@@ -83,7 +83,10 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 		case err != nil:
 			return scanners.Decision{}, fmt.Errorf("look into %s: %w", file.Path, err)
 		case ours:
-			return scanners.TakePart(), nil
+			return scanners.TakePartBecause(report.Text{
+				En: file.Path + " is a test report",
+				Zh: file.Path + " 是测试报告",
+			}), nil
 		case fault != nil:
 			unread = append(unread, unreadFile{file.Path, fault})
 		}
