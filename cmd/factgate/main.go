@@ -26,7 +26,7 @@ import (
 // scannerList is every scanner that this binary runs; one line each.
 func scannerList() []scanners.Scanner {
 	return []scanners.Scanner{
-		sql.New(sql.Config{}),
+		sql.New(),
 		excel.New(excel.Config{}),
 		unittest.New(unittest.Config{}),
 		wedata.New(),
