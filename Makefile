@@ -60,6 +60,10 @@ bench-store: build postgres ## Measure the event store beside its peers and floo
 bench-readmodel: build postgres node ## Measure the read model beside its peers and its floor (ARGS='-quick', '-parts rebuild,live', …)
 	cd bench && $(GO) run ./readmodel -factgate ../bin/factgate $(ARGS)
 
+.PHONY: calibrate
+calibrate: ## Run the SQL scanner over published SQL and say what was not understood (ARGS='-examples 5'); PostgreSQL's needs deb-src
+	cd bench && $(GO) run ./calibrate $(ARGS)
+
 .PHONY: bench-smoke
 bench-smoke: postgres node ## See that bench-store and bench-readmodel still work; their module is not part of make test
 	cd bench && $(GO) vet ./... && $(GO) test -timeout 10m ./...
