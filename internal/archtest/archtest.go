@@ -45,6 +45,7 @@ var rules = []rule{
 	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{
 		"github.com/xuri/excelize/v2", "github.com/robfig/cron/v3", "github.com/reugn/go-quartz", "golang.org/x/text"}},
 	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "golang.org/x/text"}},
+	{folder: "scanners/openapi", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "golang.org/x/text"}},
 	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
 	{folder: "queries", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5"}},
 	{folder: "console"},
