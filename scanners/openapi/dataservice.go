@@ -18,12 +18,16 @@ func newServices() *services {
 	return &services{names: map[string]string{}, addresses: map[string]string{}}
 }
 
-// member of a data service by its name, which exports write with a small letter, too.
-func attribute(n *node, name string) *node {
-	if v := n.get(name); v != nil {
-		return v
+// attribute is a member of a data service by its name, which exports write with a
+// small letter, too.
+func attribute(n *node, name string) *node { return n.get(spelt(n, name)) }
+
+// spelt is the name as it stands in n.
+func spelt(n *node, name string) string {
+	if small := strings.ToLower(name[:1]) + name[1:]; n.get(name) == nil && n.get(small) != nil {
+		return small
 	}
-	return n.get(strings.ToLower(name[:1]) + name[1:])
+	return name
 }
 
 // missing: there is no such value, or an empty one.
@@ -64,7 +68,7 @@ func (c *check) service(n *node, known *services, way []step) {
 	at := func(r *report.Rule, of *node, member, en, zh string) {
 		place := way
 		if member != "" {
-			place = append(slices.Clone(way), named(member))
+			place = append(slices.Clone(way), named(spelt(n, member)))
 		}
 		if of == nil {
 			of = n
@@ -113,7 +117,7 @@ func (c *check) service(n *node, known *services, way []step) {
 				fmt.Sprintf("数据服务 %s 未限制%s，请设置 %s。", called, limit.zh, limit.member))
 		}
 	}
-	c.serviceParameters(attribute(n, "RequestParam"), address, called, way)
+	c.serviceParameters(n, called, way)
 }
 
 // unique remembers who has a name first.
@@ -125,11 +129,12 @@ func (c *check) unique(known map[string]string, name string, again func(other st
 	}
 }
 
-func (c *check) serviceParameters(list *node, address *node, called string, way []step) {
+func (c *check) serviceParameters(n *node, called string, way []step) {
+	list, address := attribute(n, "RequestParam"), attribute(n, "PathUrl")
 	names, _ := placeholders(address.string())
 	bound := map[string]bool{}
 	twice := map[string]bool{}
-	way = append(slices.Clone(way), named("RequestParam"))
+	way = append(slices.Clone(way), named(spelt(n, "RequestParam")))
 	if list != nil {
 		for i, m := range list.members {
 			p := m.value
@@ -167,7 +172,7 @@ func (c *check) serviceParameters(list *node, address *node, called string, way 
 	}
 	for i, name := range names {
 		if i < 100 && !bound[name] {
-			c.add(&rules.serviceBinding, address.line, address.column, pointerOf(append(slices.Clone(way[:len(way)-1]), named("PathUrl"))...), report.Text{
+			c.add(&rules.serviceBinding, address.line, address.column, pointerOf(append(slices.Clone(way[:len(way)-1]), named(spelt(n, "PathUrl")))...), report.Text{
 				En: fmt.Sprintf("The path of the data service %s has {%s}, to which no parameter in path is bound; declare it.", called, clip(name, 100)),
 				Zh: fmt.Sprintf("数据服务 %s 的路径含 {%s}，但没有绑定 path 参数，请声明。", called, clip(name, 100))})
 		}

@@ -336,9 +336,11 @@ func (a *api) unbounded(schema *node, depth int) bool {
 	return false
 }
 
+var unseparated = strings.NewReplacer("_", "", "-", "", ".", "", "[", "", "]", "", "$", "", " ", "")
+
 // limits reports whether a parameter limits how much is answered, by its name.
 func (a *api) limits(p *node) bool {
-	name := strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "", "[", "", "]", "", "$", "").Replace(p.get("name").string()))
+	name := strings.ToLower(unseparated.Replace(p.get("name").string()))
 	return slices.ContainsFunc(a.settings.PagingParameters, func(known string) bool { return strings.Contains(name, known) })
 }
 

@@ -46,7 +46,7 @@ func (p *postman) look(n *node, way []step, in string) {
 			return
 		}
 		for _, m := range n.members {
-			if in == "request" && m.name == "url" || in == "url" && m.name == "raw" || m.name == "url" {
+			if m.name == "url" || in == "url" && m.name == "raw" || m.name == "request" && m.value.kind == text {
 				p.address(m.value, append(way, named(m.name)))
 			}
 			p.look(m.value, append(way, named(m.name)), m.name)

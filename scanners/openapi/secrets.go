@@ -11,7 +11,7 @@ var secretEnds = []string{
 
 // secretName reports whether a name ends like that of a secret.
 func secretName(name string) bool {
-	plain := strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(name))
+	plain := strings.ToLower(unseparated.Replace(name))
 	if plain == "token" || plain == "xtoken" {
 		return true
 	}

@@ -21,7 +21,7 @@ type walker struct {
 	outside int              // references that lead out of the document
 	ids     map[string]string
 	mapped  map[string]bool // components that discriminators name
-	schemes *node // security schemes by name
+	schemes *node           // security schemes by name
 	// blind: the schemes are not all to be seen.
 	blind bool
 }
