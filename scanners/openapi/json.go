@@ -116,17 +116,35 @@ func wordByte(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '+' || c == '.'
 }
 
+// jsonNumber reports whether a word is a number of JSON: no sign but -, no zeros in
+// front, digits on both sides of a point.
 func jsonNumber(s string) bool {
-	digits := strings.TrimPrefix(s, "-")
-	if digits == "" || digits[0] < '0' || digits[0] > '9' || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' ||
-		strings.ContainsAny(digits, "xXpP_") {
+	digits := func() (n int) {
+		for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+			n++
+		}
+		s = s[n:]
+		return n
+	}
+	s = strings.TrimPrefix(s, "-")
+	zero := strings.HasPrefix(s, "0")
+	if n := digits(); n == 0 || zero && n > 1 {
 		return false
 	}
-	if strings.Trim(digits, "0123456789") == "" {
-		return true
+	if rest, ok := strings.CutPrefix(s, "."); ok {
+		if s = rest; digits() == 0 {
+			return false
+		}
 	}
-	_, err := strconv.ParseFloat(s, 64)
-	return (err == nil || err.(*strconv.NumError).Err == strconv.ErrRange) && s[len(s)-1] != '.'
+	if s != "" && (s[0] == 'e' || s[0] == 'E') {
+		if s = s[1:]; s != "" && (s[0] == '+' || s[0] == '-') {
+			s = s[1:]
+		}
+		if digits() == 0 {
+			return false
+		}
+	}
+	return s == ""
 }
 
 func (r *jsonReader) collection(open byte, line, column int32) (*node, error) {

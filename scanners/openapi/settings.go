@@ -1,12 +1,11 @@
 package openapi
 
 import (
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/scanners"
 )
 
 // Settings of the rules. Each list takes the place of the default one.
@@ -19,8 +18,6 @@ type Settings struct {
 	PagingParameters []string `yaml:"pagingParameters"`
 	// HTTPHosts may be reached over plain http.
 	HTTPHosts []string `yaml:"httpHosts"`
-
-	Other map[string]yaml.Node `yaml:",inline"`
 }
 
 // DefaultSettings are those of a scanner that was given none.
@@ -33,14 +30,17 @@ func DefaultSettings() Settings {
 	}
 }
 
-// check says what makes no sense.
-func (s Settings) check() error {
-	for _, name := range slices.Sorted(maps.Keys(s.Other)) {
-		return fmt.Errorf("line %d: %s is no setting of %s; there are publicPaths, pagingParameters, httpHosts", s.Other[name].Line, name, Type)
-	}
-	for name, values := range map[string][]string{"publicPaths": s.PublicPaths, "pagingParameters": s.PagingParameters, "httpHosts": s.HTTPHosts} {
-		if slices.ContainsFunc(values, func(v string) bool { return strings.TrimSpace(v) == "" }) {
-			return fmt.Errorf("%s holds an empty text, which stands for nothing or everything; remove it", name)
+// check says what makes no sense of what was given.
+func (s Settings) check(given scanners.Settings) error {
+	for _, of := range []struct {
+		name   string
+		values []string
+	}{{"publicPaths", s.PublicPaths}, {"pagingParameters", s.PagingParameters}, {"httpHosts", s.HTTPHosts}} {
+		if slices.ContainsFunc(of.values, func(v string) bool { return strings.TrimSpace(v) == "" }) {
+			return given.Refuse(report.Text{
+				En: of.name + " holds an empty text, which stands for nothing or for everything; remove it",
+				Zh: of.name + " 中含有空文本，含义不明，请删除",
+			}, of.name)
 		}
 	}
 	return nil
