@@ -18,6 +18,7 @@ import (
 
 	"github.com/factgate/factgate/scanners"
 	"github.com/factgate/factgate/scanners/excel"
+	"github.com/factgate/factgate/scanners/openapi"
 	"github.com/factgate/factgate/scanners/sql"
 	"github.com/factgate/factgate/scanners/unittest"
 	"github.com/factgate/factgate/scanners/wedata"
@@ -30,6 +31,7 @@ func scannerList() []scanners.Scanner {
 		excel.New(excel.Config{}),
 		unittest.New(unittest.Config{}),
 		wedata.New(),
+		openapi.New(openapi.Config{}),
 	}
 }
 
