@@ -60,12 +60,16 @@ bench-store: build postgres ## Measure the event store beside its peers and floo
 bench-readmodel: build postgres node ## Measure the read model beside its peers and its floor (ARGS='-quick', '-parts rebuild,live', …)
 	cd bench && $(GO) run ./readmodel -factgate ../bin/factgate $(ARGS)
 
+.PHONY: bench-scan
+bench-scan: node compiler sqlfluff ## Measure the scanners beside their peers (ARGS='-quick', '-parts sql,zip', …)
+	cd bench && $(GO) run ./scan $(ARGS)
+
 .PHONY: calibrate
 calibrate: ## Run the SQL scanner over published SQL and say what was not understood (ARGS='-examples 5'); PostgreSQL's needs deb-src
 	cd bench && $(GO) run ./calibrate $(ARGS)
 
 .PHONY: bench-smoke
-bench-smoke: postgres node ## See that bench-store and bench-readmodel still work; their module is not part of make test
+bench-smoke: postgres node compiler sqlfluff ## See that the bench-… targets still work; their module is not part of make test
 	cd bench && $(GO) vet ./... && $(GO) test -timeout 10m ./...
 
 .PHONY: lint
@@ -88,7 +92,7 @@ golden: ## Rewrite golden files after an intended change; read the diff
 clean: ## Remove what was built (data folders stay)
 	rm -rf bin
 
-.PHONY: postgres compiler chromium node shellcheck
+.PHONY: postgres compiler chromium node shellcheck sqlfluff
 postgres:
 	@sh scripts/ensure-postgres.sh
 compiler:
@@ -99,3 +103,5 @@ node:
 	@sh scripts/ensure-node.sh
 shellcheck:
 	@sh scripts/ensure-shellcheck.sh
+sqlfluff:
+	@sh scripts/ensure-sqlfluff.sh
