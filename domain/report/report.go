@@ -59,6 +59,9 @@ type Finding struct {
 	Anchor string `json:"anchor,omitempty"`
 	// Suppressed findings stay in the report and leave the gate.
 	Suppressed bool `json:"suppressed,omitempty"`
+	// Suppression says why, if somebody wrote it down. A finding that has one is
+	// Suppressed.
+	Suppression *Suppression `json:"suppression,omitempty"`
 }
 
 // Counts are the unsuppressed findings by severity.
@@ -123,6 +126,7 @@ func NewWriter(w io.Writer, h Header) *Writer {
 // Add counts f and writes it, up to MaxFindings; of these, a tenth is kept free
 // for errors, so that a flood of notes cannot hide what fails the check.
 func (w *Writer) Add(f Finding) {
+	f.Suppressed = f.Suppressed || f.Suppression != nil
 	w.counts.Add(f)
 	failing := f.Severity == Error && !f.Suppressed
 	if failing {
@@ -137,6 +141,11 @@ func (w *Writer) Add(f Finding) {
 	}
 	w.written++
 	f.Message.En, f.Message.Zh = clip(f.Message.En), clip(f.Message.Zh)
+	if s := f.Suppression; s != nil {
+		short := *s
+		short.By, short.Reason = clip(s.By), clip(s.Reason)
+		f.Suppression = &short
+	}
 	w.line(f)
 }
 

@@ -44,6 +44,7 @@ var rules = []rule{
 	{folder: "scanners/sql", own: []string{"domain", "scanners", "internal/zippkg"}},
 	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{
 		"github.com/xuri/excelize/v2", "github.com/robfig/cron/v3", "github.com/reugn/go-quartz", "golang.org/x/text"}},
+	{folder: "scanners/external", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v3"}},
 	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"golang.org/x/text"}},
 	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
 	{folder: "queries", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5"}},
@@ -53,6 +54,7 @@ var rules = []rule{
 	{folder: "internal/archtest"},
 	{folder: "internal/blob", others: []string{"github.com/minio/minio-go/v7", "github.com/stretchr/testify", "golang.org/x/sys"}},
 	{folder: "internal/retention", own: []string{"domain", "eventstore", "internal/blob"}},
+	{folder: "internal/sarif", own: []string{"domain"}, others: []string{"github.com/owenrumney/go-sarif/v3"}},
 	{folder: "internal/zippkg", others: []string{"golang.org/x/text"}},
 	{folder: "internal/testbench", own: []string{"commands", "domain", "eventstore", "internal/blob", "internal/pgdev"}, others: []string{
 		"github.com/jackc/pgx/v5", "github.com/stretchr/testify"}},
