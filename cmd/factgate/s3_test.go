@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/internal/testbench"
+	"github.com/factgate/factgate/internal/zippkg/hostile"
 )
 
 const s3Secret = "not-for-anyones-eyes"
@@ -42,6 +43,19 @@ func TestBlobsLieInABucket(t *testing.T) {
 	defer s.kill()
 	got := run(t, "check", packed(t)["retail-1.4.0"], "--server", s.url)
 	require.Zero(t, got.code, got.out+got.errors)
+	unread := filepath.Join(t.TempDir(), "unread.zip")
+	require.NoError(t, os.WriteFile(unread, hostile.Of(
+		hostile.Entry{Name: "a.sql", Content: "-- daily\nSELECT id FROM dwd_order WHERE dt = '${yyyyMMdd}';\n"},
+		hostile.Entry{Name: "tools.zip", Content: "cut off"},
+	), 0o600))
+	for lang, want := range map[string]string{
+		"en": "not fully checked by SQL: tools.zip the files inside were not checked", "zh": "SQL 未完全检查：tools.zip",
+	} {
+		got = run(t, "check", unread, "--server", s.url, "--lang", lang)
+		require.Zero(t, got.code, got.out+got.errors)
+		require.Contains(t, got.out, want)
+	}
+	require.Contains(t, run(t, "check", unread, "--server", s.url, "--json").out, `"path": "tools.zip"`)
 	require.NotEqual(t, http.StatusAccepted, s.upload(t, "no zip"))
 	require.NoDirExists(t, filepath.Join(data, "blobs"))
 	stored := func() (n int) {
