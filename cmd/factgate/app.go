@@ -215,14 +215,17 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	if err != nil {
 		return err
 	}
+	channel := scanners.NewChannel(scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, scanners.ChannelOptions{})
+	a.role(channel.Run)
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{
 			Commands: use, Blobs: blobs, Queries: questions, Tool: tool(), GraphQL: graphql, Console: console.Handler(),
 			Metrics: a.metrics.Handler(c.logger), Uploaded: a.metrics.Uploaded,
-			Ready: log.Ping, Logger: c.logger,
+			Channel: channel, Keys: commands.NewKeyring(log), Ready: log.Ping, Logger: c.logger,
 		}),
 		IdleTimeout: 2 * time.Minute,
 	}
+	server.RegisterOnShutdown(channel.EndPolls)
 	a.metrics.API()
 	a.listen(c, listener, server)
 	a.url = "http://" + listener.Addr().String()

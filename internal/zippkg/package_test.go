@@ -707,3 +707,29 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestAViewHoldsSomeFilesAndSharesTheLimits(t *testing.T) {
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	for _, name := range []string{"a/x.sql", "a/X.sql", "b/y.sql", "__MACOSX/a", "README"} {
+		f, err := w.Create(name)
+		require.NoError(t, err)
+		_, err = io.WriteString(f, strings.Repeat("s", 100))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	p := mustOpen(t, buf.Bytes())
+	view := p.Only(func(path string) bool { return strings.HasPrefix(path, "a/") })
+	require.Equal(t, []string{"a/X.sql", "a/x.sql"}, paths(view))
+	require.Len(t, view.Warnings(), 1)
+	require.Empty(t, view.Skipped())
+	_, ok := view.Lookup("b/y.sql")
+	require.False(t, ok)
+	f, ok := view.Lookup(`a\x.sql`)
+	require.True(t, ok)
+	content, err := f.ReadAll(0)
+	require.NoError(t, err)
+	require.Len(t, content, 100)
+	require.Len(t, p.Files(), 4, "the package stays as it is")
+	require.Empty(t, p.Only(func(string) bool { return false }).Files())
+}
