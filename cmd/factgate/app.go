@@ -35,7 +35,7 @@ import (
 // config says what an app is made of.
 type config struct {
 	only       role   // the one role of this process; all of them if empty
-	blobs      string // folder of the blobs; in the data folder if empty
+	blobs      string // folder or s3:// address of the blobs; in the data folder if empty
 	data       string // folder of node, cluster and blobs
 	listen     string
 	scrape     string // address of /metrics alone; none if empty: the api serves it
@@ -100,7 +100,7 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 			return nil, fmt.Errorf("data folder: %w", err)
 		}
 	}
-	blobs, err := c.openBlobs()
+	blobs, err := c.openBlobs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}

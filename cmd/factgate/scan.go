@@ -283,6 +283,7 @@ func (s *scan) ask(ctx context.Context, one scanners.Scanner, pkg *zippkg.Packag
 	if err != nil {
 		return got, err
 	}
+	coverage.Degraded = append(coverage.Degraded, scanners.Unopened(pkg)...)
 	got.Counts, got.Coverage, got.Findings = &found.counts, &coverage, found.list
 	return got, nil
 }
