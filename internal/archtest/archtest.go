@@ -42,8 +42,8 @@ var rules = []rule{
 	{folder: "coordinator", own: []string{"domain", "commands", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
 	{folder: "scanners", only: true, own: []string{"domain", "commands", "eventstore", "internal/blob", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
 	{folder: "scanners/sql", own: []string{"domain", "scanners", "internal/zippkg"}},
-	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{
-		"github.com/xuri/excelize/v2", "github.com/robfig/cron/v3", "github.com/reugn/go-quartz", "golang.org/x/text"}},
+	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/xlsx", "internal/zippkg"}, others: []string{
+		"go.yaml.in/yaml/v3", "golang.org/x/text"}},
 	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"golang.org/x/text"}},
 	{folder: "scanners/wedata", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
 	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
