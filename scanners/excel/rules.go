@@ -130,7 +130,7 @@ func (s *cells) text(t *table, f field) report.Text {
 	name := xlsx.CellName(t.header.columns[f], s.first.number)
 	switch s.count {
 	case 1:
-		return report.Text{En: name, Zh: name}
+		return report.Text{En: name, Zh: name + " "}
 	case 2:
 		return report.Text{En: name + " and 1 more cell", Zh: name + " 等 2 个单元格"}
 	default:

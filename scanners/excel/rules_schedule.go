@@ -241,8 +241,12 @@ func missingScript(c *check) {
 			continue
 		}
 		ref, _ := c.template.scriptOf(s.first)
+		jobs := "1 job of this sheet names one"
+		if s.count > 1 {
+			jobs = fmt.Sprintf("%d jobs of this sheet name some", s.count)
+		}
 		c.at(t, s.first.number, ref.field, report.Warning, "|"+fields[ref.field].name, report.Text{
-			En: fmt.Sprintf("The package holds no scripts, and %d jobs of this sheet name some (first in %s); add them, or say that they are delivered elsewhere (scripts: in_package: never).", s.count, cellOf(t, s.first, ref.field)),
+			En: fmt.Sprintf("The package holds no scripts, and %s (first in %s); add them, or say that they are delivered elsewhere (scripts: in_package: never).", jobs, cellOf(t, s.first, ref.field)),
 			Zh: fmt.Sprintf("安装包中没有任何脚本，而该表有 %d 个作业引用了脚本（首个在 %s）；请补充脚本，或在配置中声明脚本另行交付（scripts: in_package: never）。", s.count, cellOf(t, s.first, ref.field)),
 		})
 	}

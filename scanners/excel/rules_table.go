@@ -334,11 +334,11 @@ func mergedCells(c *check) {
 			area := xlsx.CellName(s.first.FirstColumn, s.first.FirstRow) + ":" + xlsx.CellName(s.first.LastColumn, s.first.LastRow)
 			more := report.Text{}
 			if s.count > 1 {
-				more = report.Text{En: fmt.Sprintf(" and %d more of this column", s.count-1), Zh: fmt.Sprintf(" 等该列的 %d 处", s.count)}
+				more = report.Text{En: fmt.Sprintf(" and %d more of this column", s.count-1), Zh: fmt.Sprintf(" 等该列 %d 处", s.count)}
 			}
 			c.atColumn(t, s.first.FirstRow, column, c.rule.Severity, "|"+t.fieldIn(column), report.Text{
 				En: fmt.Sprintf("The cells %s%s are merged: only the first of them holds a value, and an import finds the others empty. Take the merging off and fill in each row.", area, more.En),
-				Zh: fmt.Sprintf("单元格 %s%s被合并：只有首个单元格有值，导入时其余为空。请取消合并并逐行填写。", area, more.Zh),
+				Zh: fmt.Sprintf("单元格 %s%s 被合并：只有首个单元格有值，导入时其余为空。请取消合并并逐行填写。", area, more.Zh),
 			})
 		}
 	}
@@ -357,6 +357,15 @@ func (t *table) fieldIn(column int) string {
 // formulaFields are those whose value an import must not have to compute.
 var formulaFields = []field{fieldProject, fieldFlow, fieldJob, fieldDependsOn, fieldCron}
 
+// valueIn names a value of a row for a message.
+func valueIn(r *row, f field) report.Text {
+	label := fields[f].label
+	if name := r.cells[fieldJob]; name != "" && f != fieldJob {
+		return report.Text{En: fmt.Sprintf("The %s of job %q", label.En, clip(name)), Zh: fmt.Sprintf("作业“%s”的%s", clip(name), label.Zh)}
+	}
+	return report.Text{En: fmt.Sprintf("The %s in row %d", label.En, r.number), Zh: fmt.Sprintf("第 %d 行的%s", r.number, label.Zh)}
+}
+
 func formulas(c *check) {
 	for _, t := range c.tables {
 		for _, f := range formulaFields {
@@ -365,16 +374,16 @@ func formulas(c *check) {
 				r := &t.rows[i]
 				switch m := r.marks[f]; {
 				case m&markFailed != 0:
-					name := jobIn(r)
+					name := valueIn(r, f)
 					c.atRow(t, r, f, report.Error, "failed", report.Text{
-						En: fmt.Sprintf("%s: the %s is a formula that fails (#REF! or the like); write the value itself.", name.En, fields[f].label.En),
-						Zh: fmt.Sprintf("%s的%s是计算出错的公式（如 #REF!）；请直接填写值。", name.Zh, fields[f].label.Zh),
+						En: fmt.Sprintf("%s is a formula that fails (#REF! or the like); write the value itself.", name.En),
+						Zh: fmt.Sprintf("%s是计算出错的公式（如 #REF!）；请直接填写值。", name.Zh),
 					})
 				case m&markUnknown != 0:
-					name := jobIn(r)
+					name := valueIn(r, f)
 					c.atRow(t, r, f, report.Error, "unknown", report.Text{
-						En: fmt.Sprintf("%s: the %s is a formula whose value was not saved, so an import finds the cell empty; open the workbook in Excel and save it, or write the value itself.", name.En, fields[f].label.En),
-						Zh: fmt.Sprintf("%s的%s是未保存计算结果的公式，导入时该单元格为空；请用 Excel 打开并保存，或直接填写值。", name.Zh, fields[f].label.Zh),
+						En: fmt.Sprintf("%s is a formula whose value was not saved, so an import finds the cell empty; open the workbook in Excel and save it, or write the value itself.", name.En),
+						Zh: fmt.Sprintf("%s是未保存计算结果的公式，导入时该单元格为空；请用 Excel 打开并保存，或直接填写值。", name.Zh),
 					})
 				case m&markFormula != 0:
 					computed.add(r)
@@ -384,7 +393,7 @@ func formulas(c *check) {
 				at := computed.text(t, f)
 				c.atColumnOf(t, &computed, f, "", report.Text{
 					En: fmt.Sprintf("The %s is computed by a formula in %s; it changes when other cells do, and what was checked is only what was last saved. Paste it as a value.", fields[f].label.En, at.En),
-					Zh: fmt.Sprintf("%s由公式计算（%s）：其他单元格变化时会随之改变，此处检查的只是上次保存的结果。请粘贴为值。", fields[f].label.Zh, at.Zh),
+					Zh: fmt.Sprintf("%s的%s由公式计算：其他单元格变化时会随之改变，此处检查的只是上次保存的结果。请粘贴为值。", at.Zh, fields[f].label.Zh),
 				})
 			}
 		}
@@ -449,14 +458,14 @@ func numberAsName(c *check) {
 				at := numbers.text(t, f)
 				c.atColumnOf(t, &numbers, f, "number", report.Text{
 					En: fmt.Sprintf("The %s is stored as a number in %s (%s): leading zeros and digits beyond the 15th are lost. Format the column as text and type it anew.", fields[f].label.En, at.En, clip(numbers.first.cells[f])),
-					Zh: fmt.Sprintf("%s以数字存储（%s，值为 %s）：前导零和第 15 位之后的数字会丢失。请将该列设为文本格式后重新输入。", fields[f].label.Zh, at.Zh, clip(numbers.first.cells[f])),
+					Zh: fmt.Sprintf("%s以数字存储（%s值为 %s）：前导零和第 15 位之后的数字会丢失。请将该列设为文本格式后重新输入。", fields[f].label.Zh, at.Zh, clip(numbers.first.cells[f])),
 				})
 			}
 			if dates.count > 0 {
 				at := dates.text(t, f)
 				c.atColumnOf(t, &dates, f, "date", report.Text{
 					En: fmt.Sprintf("The %s has become a date in %s (%s); format the column as text and type it anew.", fields[f].label.En, at.En, clip(dates.first.cells[f])),
-					Zh: fmt.Sprintf("%s被 Excel 转成了日期（%s，值为 %s）；请将该列设为文本格式后重新输入。", fields[f].label.Zh, at.Zh, clip(dates.first.cells[f])),
+					Zh: fmt.Sprintf("%s被 Excel 转成了日期（%s值为 %s）；请将该列设为文本格式后重新输入。", fields[f].label.Zh, at.Zh, clip(dates.first.cells[f])),
 				})
 			}
 		}

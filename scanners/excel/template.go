@@ -154,9 +154,12 @@ func newTemplate(p profile) *template {
 			f, _ := fieldNamed(name)
 			need.fields = append(need.fields, f)
 			need.runs = need.runs || slices.Contains(whatRuns, f)
+			if f == fieldScriptDir && len(group) > 1 {
+				continue // a detail of the path
+			}
 			en, zh = append(en, fields[f].label.En), append(zh, fields[f].label.Zh)
 		}
-		need.label = report.Text{En: "the " + orList(en, ", ", " or "), Zh: orList(zh, "、", "或")}
+		need.label = report.Text{En: "the " + orList(en, ", ", " or "), Zh: strings.ReplaceAll(orList(zh, "、", "或"), "或c", "或 c")}
 		t.required = append(t.required, need)
 	}
 	t.ignored = wordSet(p.IgnoreColumns, normaliseHeader)
@@ -221,6 +224,23 @@ const longestHeader = 256
 // white space, line breaks, zero-width characters, stars and hints in brackets,
 // case folded. "*执行周期\n（D/M/Q)" and "执行周期" are one.
 func normaliseHeader(s string) string {
+	return cases.Fold().String(strings.TrimRight(withoutHints(s, "*"), ":"))
+}
+
+// normaliseWord does so for the words of a list, which may be written with _ and
+// - or without: "Hive-SQL" and "hivesql" are one, and so are "日（D）" and "日".
+func normaliseWord(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c < '0' && c != '.' || c > '9' && c < 'a' || c > 'z' {
+			return cases.Fold().String(withoutHints(s, "_-"))
+		}
+	}
+	return s[:min(len(s), longestHeader)]
+}
+
+// withoutHints is s in NFKC without hints in brackets, what cannot be seen, and
+// these characters; "" if it is longer than any header.
+func withoutHints(s, without string) string {
 	if len(s) > longestHeader {
 		return ""
 	}
@@ -232,37 +252,12 @@ func normaliseHeader(s string) string {
 			depth++
 		case strings.ContainsRune(")]}】〕〗》>", r):
 			depth = max(0, depth-1)
-		case depth > 0, r == '*', invisible(r):
+		case depth > 0, strings.ContainsRune(without, r), invisible(r):
 		default:
 			b.WriteRune(r)
 		}
 	}
-	return cases.Fold().String(strings.TrimRight(b.String(), ":"))
-}
-
-// normaliseWord does so for the words of a list: without case, width, white
-// space, _ and -.
-func normaliseWord(s string) string {
-	if len(s) > longestHeader {
-		return ""
-	}
-	plain := true
-	for i := range len(s) {
-		if c := s[i]; c >= 0x80 || c <= ' ' || c == '_' || c == '-' || c == 0x7f || c >= 'A' && c <= 'Z' {
-			plain = false
-			break
-		}
-	}
-	if plain {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range norm.NFKC.String(s) {
-		if r != '_' && r != '-' && !invisible(r) {
-			b.WriteRune(r)
-		}
-	}
-	return cases.Fold().String(b.String())
+	return b.String()
 }
 
 // invisible runes take no part in names or headers: white space in all its
