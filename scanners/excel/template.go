@@ -62,7 +62,7 @@ var fields = [fieldCount]struct {
 	fieldPreProject:    {"pre_project", report.Text{En: "project of the job that is waited for", Zh: "依赖的项目"}},
 	fieldPreFlow:       {"pre_flow", report.Text{En: "flow of the job that is waited for", Zh: "依赖的工作流"}},
 	fieldCycle:         {"cycle", report.Text{En: "cycle", Zh: "调度周期"}},
-	fieldCron:          {"cron", report.Text{En: "cron expression", Zh: "cron 表达式"}},
+	fieldCron:          {"cron", report.Text{En: "cron expression", Zh: "执行表达式"}},
 	fieldStartTime:     {"start_time", report.Text{En: "start time", Zh: "触发时间"}},
 	fieldPriority:      {"priority", report.Text{En: "priority", Zh: "优先级"}},
 	fieldTimeout:       {"timeout_min", report.Text{En: "timeout", Zh: "超时时间"}},
@@ -159,7 +159,7 @@ func newTemplate(p profile) *template {
 			}
 			en, zh = append(en, fields[f].label.En), append(zh, fields[f].label.Zh)
 		}
-		need.label = report.Text{En: "the " + orList(en, ", ", " or "), Zh: strings.ReplaceAll(orList(zh, "、", "或"), "或c", "或 c")}
+		need.label = report.Text{En: "the " + orList(en, ", ", " or "), Zh: orList(zh, "、", "或")}
 		t.required = append(t.required, need)
 	}
 	t.ignored = wordSet(p.IgnoreColumns, normaliseHeader)
