@@ -2,7 +2,6 @@ package excel
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -11,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/factgate/factgate/domain/report"
 )
 
 // profile says how the workbooks of one kind of scheduler look, and which words
@@ -62,78 +63,84 @@ func newProfile() profile {
 	return p
 }
 
-// check says all that makes no sense, each with the way to it and what may
-// stand there.
-func (p *profile) check() error {
-	var wrong []error
-	refuse := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-	for _, name := range slices.Sorted(maps.Keys(p.Columns)) {
-		if _, ok := fieldNamed(name); !ok {
-			refuse("columns: there is no column %q; there are %s", name, strings.Join(fieldNames(), ", "))
+// problem is a setting that makes no sense: the keys that lead to it, and what
+// may stand there.
+type problem struct {
+	keys []string
+	text report.Text
+}
+
+// check says all that makes no sense.
+func (p *profile) check() []problem {
+	var wrong []problem
+	refuse := func(en, zh string, keys ...string) {
+		wrong = append(wrong, problem{keys, report.Text{En: strings.Join(keys, ": ") + ": " + en, Zh: strings.Join(keys, "：") + "：" + zh}})
+	}
+	known := func(names []string, kind report.Text, keys ...string) {
+		name := keys[len(keys)-1]
+		if !slices.Contains(names, name) {
+			list := strings.Join(names, ", ")
+			refuse(fmt.Sprintf("there is no such %s; there are %s", kind.En, list), fmt.Sprintf("没有这样的%s；可用的有 %s", kind.Zh, list), keys...)
 		}
 	}
+	column := report.Text{En: "column", Zh: "列"}
+	for _, name := range slices.Sorted(maps.Keys(p.Columns)) {
+		known(fieldNames(), column, "columns", name)
+	}
 	if len(p.Columns["job_name"]) == 0 {
-		refuse("columns: job_name: at least one header is needed: a sheet is found by it")
+		refuse("at least one header is needed: a sheet is found by it", "至少需要一个表头：据此识别作业表", "columns", "job_name")
 	}
 	taken := map[string]string{}
 	for _, name := range fieldNames() {
 		for _, header := range p.Columns[name] {
 			folded := normaliseHeader(header)
 			if other, ok := taken[folded]; ok && other != name {
-				refuse("columns: %s: the header %q already stands for %s", name, header, other)
+				refuse(fmt.Sprintf("the header %q already stands for %s", header, other), fmt.Sprintf("表头“%s”已用于 %s", header, other), "columns", name)
 			}
 			if folded == "" {
-				refuse("columns: %s: the header %q says nothing (too long, or only a hint in brackets)", name, header)
+				refuse(fmt.Sprintf("the header %q says nothing (too long, or only a hint in brackets)", clip(header)), fmt.Sprintf("表头“%s”无效（过长，或仅有括号内的提示）", clip(header)), "columns", name)
 			}
 			taken[folded] = name
 		}
 	}
 	for i, group := range p.Required {
 		if len(group) == 0 {
-			refuse("required: entry %d is empty; name the columns of which one is needed", i+1)
+			refuse(fmt.Sprintf("entry %d is empty; name the columns of which one is needed", i+1), fmt.Sprintf("第 %d 项为空；请列出至少需要其一的列", i+1), "required")
 		}
 		for _, name := range group {
-			if _, ok := fieldNamed(name); !ok {
-				refuse("required: there is no column %q; there are %s", name, strings.Join(fieldNames(), ", "))
-			}
+			known(fieldNames(), column, "required", name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Cycles)) {
-		if !slices.Contains(cycleNames, name) {
-			refuse("cycles: there is no cycle %q; there are %s", name, strings.Join(cycleNames, ", "))
-		}
+		known(cycleNames, report.Text{En: "cycle", Zh: "周期"}, "cycles", name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Booleans)) {
-		if name != "true" && name != "false" {
-			refuse("booleans: there is no %q; there are true and false", name)
-		}
+		known([]string{"true", "false"}, report.Text{En: "value", Zh: "取值"}, "booleans", name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Ranges)) {
-		switch r := p.Ranges[name]; {
-		case !slices.Contains(rangeNames, name):
-			refuse("ranges: there is no range of %q; there are those of %s", name, strings.Join(rangeNames, ", "))
-		case len(r) != 2 || r[0] > r[1]:
-			refuse("ranges: %s: two numbers are needed, the least and the most, such as [0, 100]", name)
+		known(rangeNames, report.Text{En: "range", Zh: "范围"}, "ranges", name)
+		if r := p.Ranges[name]; len(r) != 2 || r[0] > r[1] {
+			refuse("two numbers are needed, the least and the most, such as [0, 100]", "需要最小值和最大值两个数字，如 [0, 100]", "ranges", name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.JobTypes)) {
 		for _, ext := range p.JobTypes[name].Scripts {
 			if ext != path.Ext(ext) || len(ext) < 2 || ext != strings.ToLower(ext) {
-				refuse("job_types: %s: scripts: %q is no ending of a file; write it like .sql", name, ext)
+				refuse(fmt.Sprintf("%q is no ending of a file; write it like .sql", ext), fmt.Sprintf("“%s”不是文件扩展名；请写成 .sql 的形式", ext), "job_types", name, "scripts")
 			}
 		}
 	}
 	if p.Names.Longest < 1 {
-		refuse("names: longest: a number of characters above 0 is needed, such as 128")
+		refuse("a number of characters above 0 is needed, such as 128", "需要大于 0 的字符数，如 128", "names", "longest")
 	}
 	if p.RetryMost < 0 {
-		refuse("retry_most: a number of retries of 0 or more is needed, such as 10")
+		refuse("a number of retries of 0 or more is needed, such as 10", "需要大于等于 0 的重试次数，如 10", "retry_most")
 	}
 	if _, err := regexp.Compile(p.Owners.Pattern); err != nil {
-		refuse("owners: pattern: %q is no regular expression: %w", p.Owners.Pattern, err)
+		refuse(fmt.Sprintf("this is no regular expression: %v", err), fmt.Sprintf("不是合法的正则表达式：%v", err), "owners", "pattern")
 	}
 	if v := p.Scripts.InPackage; v != "auto" && v != "always" && v != "never" {
-		refuse("scripts: in_package: %q is none of auto, always, never", v)
+		refuse("one of auto, always, never is needed", "应为 auto、always 或 never", "scripts", "in_package")
 	}
-	return errors.Join(wrong...)
+	return wrong
 }

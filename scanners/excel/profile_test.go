@@ -7,13 +7,24 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/factgate/factgate/domain/strictyaml"
+	"github.com/factgate/factgate/scanners"
 )
 
-func configured(t *testing.T, settings string) (*scanner, error) {
+func configured(t *testing.T, text string) (*scanner, error) {
 	t.Helper()
 	s, ok := New(Config{}).(*scanner)
 	require.True(t, ok)
-	return s.configured(func(into any) error { return yaml.Unmarshal([]byte(settings), into) })
+	settings, err := scanners.ParseSettings(text)
+	require.NoError(t, err, text)
+	with, err := s.Configure(settings)
+	if err != nil {
+		return nil, err
+	}
+	s, ok = with.(*scanner)
+	require.True(t, ok)
+	return s, nil
 }
 
 // The example in docs/scanners.md is a whole profile, and it works.
@@ -59,26 +70,29 @@ func TestSettingsAreLaidOverTheDefault(t *testing.T) {
 
 func TestSettingsThatMakeNoSense(t *testing.T) {
 	for settings, want := range map[string]string{
-		"columns: {jobname: [a]}":                           `columns: there is no column "jobname"; there are job_name`,
-		"columns: {job_name: []}":                           "columns: job_name: at least one header",
-		"columns: {owner: [命令]}":                            `columns: owner: the header "命令" already stands for command`,
-		"columns: {owner: ['（x）']}":                         "says nothing",
-		"required: [[]]":                                    "required: entry 1 is empty",
-		"required: [[nobody]]":                              `required: there is no column "nobody"`,
-		"cycles: {fortnight: [f]}":                          `cycles: there is no cycle "fortnight"; there are minute`,
-		"booleans: {maybe: [m]}":                            `booleans: there is no "maybe"`,
-		"ranges: {age: [1, 2]}":                             "ranges: there is no range",
-		"ranges: {retry: [3, 1]}":                           "ranges: retry: two numbers",
-		"job_types: {sql: {scripts: [sql]}}":                `job_types: sql: scripts: "sql" is no ending`,
-		"names: {longest: 0}":                               "names: longest",
-		"retry_most: -1":                                    "retry_most",
-		"owners: {pattern: '('}":                            "owners: pattern",
-		"scripts: {in_package: maybe}":                      "none of auto, always, never",
-		"retry_most: many":                                  "cannot unmarshal",
-		"names: {longest: 0}\nscripts: {in_package: maybe}": "in_package",
+		"columns: {jobname: [a]}":                            "line 1, column 20: columns: jobname: there is no such column; there are job_name",
+		"columns: {job_name: []}":                            "columns: job_name: at least one header",
+		"columns: {owner: [命令]}":                             `columns: owner: the header "命令" already stands for command`,
+		"columns: {owner: ['（x）']}":                          "says nothing",
+		"required: [[]]":                                     "required: entry 1 is empty",
+		"required: [[nobody]]":                               "required: nobody: there is no such column",
+		"cycles: {fortnight: [f]}":                           "cycles: fortnight: there is no such cycle; there are minute",
+		"booleans: {maybe: [m]}":                             "booleans: maybe: there is no such value",
+		"ranges: {age: [1, 2]}":                              "ranges: age: there is no such range",
+		"ranges: {retry: [3, 1]}":                            "ranges: retry: two numbers",
+		"job_types: {sql: {scripts: [sql]}}":                 `job_types: sql: scripts: "sql" is no ending`,
+		"names: {longest: 0}":                                "names: longest",
+		"retry_most: -1":                                     "retry_most",
+		"owners: {pattern: '('}":                             "owners: pattern",
+		"retry_most: many":                                   "here must be a whole number",
+		"colums: {}":                                         "colums",
+		"names: {longest: 0}\nscripts:\n  in_package: maybe": "line 3, column 15: scripts: in_package: one of auto",
 	} {
 		_, err := configured(t, settings)
-		require.ErrorContains(t, err, want, settings)
+		var placed *strictyaml.Error
+		require.ErrorAs(t, err, &placed, settings)
+		require.Contains(t, placed.Text().En, want)
+		require.Contains(t, placed.Text().Zh, "行")
 	}
 }
 

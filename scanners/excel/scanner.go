@@ -14,6 +14,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/strictyaml"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/internal/xlsx"
 	"github.com/factgate/factgate/internal/zippkg"
@@ -101,16 +102,19 @@ func newScanner(p profile, limits Limits) *scanner {
 
 // Configure lays the settings over the default profile.
 func (s *scanner) Configure(settings scanners.Settings) (scanners.Scanner, error) {
-	return s.configured(settings.Decode)
-}
-
-func (s *scanner) configured(decode func(into any) error) (*scanner, error) {
 	p := newProfile()
-	if err := decode(&p); err != nil {
+	if err := settings.Decode(&p); err != nil {
 		return nil, err
 	}
-	if err := p.check(); err != nil {
-		return nil, err
+	var wrong []*strictyaml.Error
+	for _, w := range p.check() {
+		var placed *strictyaml.Error
+		if errors.As(settings.Refuse(w.text, w.keys...), &placed) {
+			wrong = append(wrong, placed)
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, strictyaml.Join(wrong...)
 	}
 	return newScanner(p, s.limits), nil
 }

@@ -126,7 +126,7 @@ func looksSecret(s string) bool {
 // inCommand are the ways in which a password stands in a command; the password
 // is the last group.
 var inCommand = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)(?:password|passwd|pwd|secret|secret[_-]?key|access[_-]?key(?:[_-]?secret)?|token|api[_-]?key)\s*[=:]\s*("[^"]*"|'[^']*'|[^\s"'&;,|]+)`),
+	regexp.MustCompile(`(?i)(?:password|passwd|pwd|secret|secret[_-]?key|access[_-]?key(?:[_-]?secret)?|token|api[_-]?key)["']?\s*[=:]\s*("[^"]*"|'[^']*'|[^\s"'&;,|]+)`),
 	regexp.MustCompile(`(?i)--(?:[a-z-]*password|passwd|pwd|token|secret)\s+("[^"]*"|'[^']*'|[^\s"'-][^\s"']*)`),
 	// -P is the port.
 	regexp.MustCompile(`\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb|obclient)\b[^|;&]*\s-p([^\s]+)`),
