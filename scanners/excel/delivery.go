@@ -39,9 +39,14 @@ type delivery struct {
 	references []reference
 	cut        bool // there were more references than Limits allow
 
+	// Things that stand beside the jobs, of which only the first mostAside count.
+	oddCount, mergedCount, secretCount int
+
 	coverage task.Coverage
 	degraded int // degradations, listed in coverage or not
 }
+
+const mostAside = 50_000
 
 // unreadable is a workbook that could not be read.
 type unreadable struct {
@@ -188,7 +193,9 @@ func (d *delivery) add(ctx context.Context, path string, w *xlsx.Workbook) error
 		}
 		for _, s := range secrets {
 			s.order = i
-			b.secrets = append(b.secrets, s)
+			if d.secretCount++; d.secretCount <= mostAside {
+				b.secrets = append(b.secrets, s)
+			}
 		}
 		if t != nil {
 			t.order = i
@@ -265,9 +272,10 @@ func (d *delivery) readSheet(ctx context.Context, path string, w *xlsx.Workbook,
 			if r.Number > headerRows {
 				continue
 			}
-			if h, ok := d.template.recognise(sheet.Name, r.Number, cells); ok {
-				s.begin(h)
+			if h, ok := d.template.recognise(sheet.Name, r.Number, cells); ok && s.begin(h) {
 				s.table.hiddenColumns = rows.HiddenColumns()
+			} else if ok {
+				break
 			}
 			continue
 		}
@@ -292,7 +300,17 @@ func (d *delivery) readSheet(ctx context.Context, path string, w *xlsx.Workbook,
 	return s.table, s.secrets.found, nil
 }
 
-func (s *sheetReader) begin(h header) {
+// begin makes a table, and reports false when there is no room for one more: it
+// counts as a row.
+func (s *sheetReader) begin(h header) bool {
+	if s.rowCount == s.limits.Rows {
+		s.tooMany(h.row)
+		return false
+	}
+	s.rowCount++
+	if s.oddCount += len(h.odd); s.oddCount > mostAside {
+		h.odd = nil
+	}
 	s.table = &table{path: s.path, sheet: s.sheet.Name, header: h, hidden: s.sheet.Hidden}
 	s.last = h.row
 	for f, column := range h.columns {
@@ -303,6 +321,12 @@ func (s *sheetReader) begin(h header) {
 			s.fieldAt[column] = field(f)
 		}
 	}
+	return true
+}
+
+func (s *sheetReader) tooMany(row int) {
+	s.degrade(s.path, "%s: rows from %d on were not read: the package has more than %d rows or %d MiB of text",
+		quoteSheet(s.sheet.Name), row, s.limits.Rows, s.limits.TextBytes>>20)
 }
 
 // add takes a row, and reports false when there is no room for more.
@@ -322,8 +346,7 @@ func (s *sheetReader) add(from *xlsx.Row, cells []xlsx.Cell) bool {
 		return true
 	}
 	if s.rowCount == s.limits.Rows || s.textBytes > s.limits.TextBytes {
-		s.degrade(s.path, "%s: rows from %d on were not read: the package has more than %d rows or %d MiB of text",
-			quoteSheet(s.sheet.Name), from.Number, s.limits.Rows, s.limits.TextBytes>>20)
+		s.tooMany(from.Number)
 		return false
 	}
 	if t := s.table; r.number > s.last+1 {
@@ -443,6 +466,9 @@ func (s *sheetReader) inTable(merged []xlsx.Range) []xlsx.Range {
 				out = append(out, m)
 				break
 			}
+		}
+		if s.mergedCount++; s.mergedCount > mostAside {
+			break
 		}
 	}
 	slices.SortFunc(out, func(a, b xlsx.Range) int {

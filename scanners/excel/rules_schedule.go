@@ -115,6 +115,7 @@ func (t *template) cycleList() string {
 
 func unknownType(c *check) {
 	near := map[string]string{}
+	known := slices.Sorted(maps.Keys(c.template.JobTypes))
 	c.eachTable(jobTable, func(t *table) {
 		for i := range t.rows {
 			r := &t.rows[i]
@@ -123,15 +124,15 @@ func unknownType(c *check) {
 			if text == "" || c.template.types[word] != "" || c.template.virtual[word] {
 				continue
 			}
-			meant, known := near[word]
-			if !known {
+			meant, judged := near[word]
+			if !judged {
 				meant = c.template.nearestType(word)
 				near[word] = meant
 			}
 			name := jobIn(r)
 			hint := report.Text{
-				En: "known are " + strings.Join(slices.Sorted(maps.Keys(c.template.JobTypes)), ", "),
-				Zh: "已知的类型有：" + strings.Join(slices.Sorted(maps.Keys(c.template.JobTypes)), "、"),
+				En: "known are " + strings.Join(known, ", "),
+				Zh: "已知的类型有：" + strings.Join(known, "、"),
 			}
 			if meant != "" {
 				hint = report.Text{En: fmt.Sprintf("was %q meant?", meant), Zh: fmt.Sprintf("是否应为“%s”？", meant)}
@@ -156,7 +157,7 @@ func (t *template) nearestType(word string) string {
 	if len(word) < 3 || len(word) > 60 {
 		return ""
 	}
-	for _, known := range slices.Sorted(maps.Keys(t.types)) {
+	for _, known := range t.typeWords {
 		if len(known) >= 3 && distance(word, known, 1) == 1 {
 			return known
 		}

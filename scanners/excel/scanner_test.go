@@ -59,7 +59,7 @@ func TestWhatGoesOverALimitIsDegradedNotSilent(t *testing.T) {
 	}{
 		"workbook":   {jobs, excel.Limits{WorkbookBytes: 100}, "larger than 0 MiB"},
 		"unzipped":   {jobs, excel.Limits{UnzippedBytes: 1 << 10}, "unpacks to more than 0 MiB"},
-		"rows":       {jobs, excel.Limits{Rows: 10}, "rows from 12 on were not read"},
+		"rows":       {jobs, excel.Limits{Rows: 10}, "rows from 11 on were not read"},
 		"text":       {jobs, excel.Limits{TextBytes: 100}, "were not read"},
 		"cells":      {jobs, excel.Limits{Cells: 60}, "rows after 10 were not read"},
 		"references": {jobs, excel.Limits{References: 10}, "only the first 10 dependencies"},

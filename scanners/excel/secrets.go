@@ -84,9 +84,18 @@ var (
 	otherWords  = regexp.MustCompile(`^(.*(user|username|用户|用户名|账号|帐号|host|主机|port|端口|url|地址|name|名称|备注|说明|remark|desc|description|type|类型|owner|负责人|db|数据库))$`)
 )
 
+var secretHints = []string{"pass", "pwd", "密码", "口令", "secret", "key", "token", "ak", "sk"}
+
 // secretLabel knows headers and keys of passwords.
 func secretLabel(s string) bool {
 	if len(s) < 2 || len(s) > 60 {
+		return false
+	}
+	lower, hinted := strings.ToLower(s), false
+	for _, hint := range secretHints {
+		hinted = hinted || strings.Contains(lower, hint)
+	}
+	if !hinted {
 		return false
 	}
 	return secretWords.MatchString(normaliseHeader(s))
@@ -139,8 +148,12 @@ var inCommand = []*regexp.Regexp{
 
 var commandHints = []string{"pass", "pwd", "secret", "token", "key", "-p", "sqlplus", "curl", "://", "akia", "ltai", "akid"}
 
+// longestCommand is how much of a command is searched.
+const longestCommand = 16 << 10
+
 // commandSecret reports whether a password stands in a command.
 func commandSecret(s string) bool {
+	s = s[:min(len(s), longestCommand)]
 	lower := strings.ToLower(s)
 	hinted := false
 	for _, hint := range commandHints {

@@ -124,6 +124,7 @@ type template struct {
 	dependencyNames map[string]bool
 	virtual         map[string]bool
 	types           map[string]string // by every way to write one
+	typeWords       []string          // all of these, sorted
 	scriptTypes     map[string]bool   // endings of all scripts
 	cycles          map[string]cron.Cycle
 	booleans        map[string]bool
@@ -175,6 +176,7 @@ func newTemplate(p profile) *template {
 			t.scriptTypes[ext] = true
 		}
 	}
+	t.typeWords = slices.Sorted(maps.Keys(t.types))
 	t.cycles = map[string]cron.Cycle{}
 	for name, words := range p.Cycles {
 		for _, word := range words {
