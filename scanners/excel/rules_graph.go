@@ -26,8 +26,8 @@ func duplicateJob(c *check) {
 		here := cellName(j.table.sheet, j.table.header.columns[fieldJob], j.row.number)
 		name := clip(j.key.String())
 		c.atRow(j.table, j.row, fieldJob, c.rule.Severity, "", report.Text{
-			En: fmt.Sprintf("Job %q is defined twice: in %s, and before that in %s.", name, here, there.En),
-			Zh: fmt.Sprintf("作业“%s”重复：此处 %s，首次出现于 %s。", name, here, there.Zh),
+			En: fmt.Sprintf("Job %q is defined twice: in %s, and before that in %s. Rename or remove one.", name, here, there.En),
+			Zh: fmt.Sprintf("作业“%s”重复：此处 %s，首次出现于 %s。请改名或删除其一。", name, here, there.Zh),
 		})
 	}
 }
@@ -89,14 +89,14 @@ func unknownDependency(c *check) {
 		switch {
 		case ref.outcome == outcomeExternal:
 			c.atRow(ref.table, ref.row, ref.field, report.Warning, clip(ref.text), report.Text{
-				En: fmt.Sprintf("%q belongs to a project outside this package; that it exists could not be checked.", name),
-				Zh: fmt.Sprintf("“%s”属于本安装包之外的项目，无法确认其是否存在。", name),
+				En: fmt.Sprintf("%q belongs to a project outside this package; that it exists could not be checked. Make sure of it.", name),
+				Zh: fmt.Sprintf("“%s”属于本安装包之外的项目，无法确认其是否存在，请自行核实。", name),
 			})
 		case ref.outcome != outcomeUnknown || c.nameless:
 		case ref.field == fieldJob:
 			c.atRow(ref.table, ref.row, ref.field, c.rule.Severity, "", report.Text{
-				En: fmt.Sprintf("The dependency is of job %q, which no job sheet of this package defines.", name),
-				Zh: fmt.Sprintf("该依赖所属的作业“%s”未在本安装包的任何作业表中定义。", name),
+				En: fmt.Sprintf("The dependency is of job %q, which no job sheet of this package defines; correct the name, or add the job.", name),
+				Zh: fmt.Sprintf("该依赖所属的作业“%s”未在本安装包的任何作业表中定义；请更正名称或补充该作业。", name),
 			})
 		default:
 			if bySame == nil {
@@ -113,8 +113,8 @@ func unknownDependency(c *check) {
 				}
 			}
 			c.atRow(ref.table, ref.row, ref.field, c.rule.Severity, clip(ref.text), report.Text{
-				En: fmt.Sprintf("Job %q depends on %q, which no job sheet of this package defines.%s", from, name, hint.En),
-				Zh: fmt.Sprintf("作业“%s”依赖的“%s”未在本安装包的任何作业表中定义。%s", from, name, hint.Zh),
+				En: fmt.Sprintf("Job %q depends on %q, which no job sheet of this package defines; correct the name, or add the job.%s", from, name, hint.En),
+				Zh: fmt.Sprintf("作业“%s”依赖的“%s”未在本安装包的任何作业表中定义；请更正名称或补充该作业。%s", from, name, hint.Zh),
 			})
 		}
 	}
@@ -172,6 +172,8 @@ func dependencyCycle(c *check) {
 		for _, at := range component[1:] {
 			anchor = min(anchor, c.jobs[at].key.String())
 		}
+		en += " Remove one of these dependencies."
+		zh += "请删除其中一个依赖。"
 		c.at(ref.table, ref.row.number, ref.field, c.rule.Severity, anchor+"|cycle", report.Text{En: en, Zh: zh})
 	}
 }

@@ -38,13 +38,29 @@ func (c *check) fitting(expr string) []cron.Cycle {
 // expression leaves no doubt of.
 func (t *template) cycleOf(c *check, r *row) (cron.Cycle, bool) {
 	if text := r.cells[fieldCycle]; text != "" {
-		cycle, ok := t.cycles[normaliseWord(text)]
-		return cycle, ok
+		return t.cycleWord(text)
 	}
 	if fit := c.fitting(r.cells[fieldCron]); len(fit) == 1 {
 		return fit[0], true
 	}
 	return "", false
+}
+
+// cycleWord knows the words of the profile, and what begins with one that begins
+// with 每 (every), such as 每月5日.
+func (t *template) cycleWord(text string) (cron.Cycle, bool) {
+	word := normaliseWord(text)
+	cycle, known := t.cycles[word]
+	if known || !strings.HasPrefix(word, "每") {
+		return cycle, known
+	}
+	longest := ""
+	for known, c := range t.cycles {
+		if strings.HasPrefix(known, "每") && strings.HasPrefix(word, known) && len(known) > len(longest) {
+			longest, cycle = known, c
+		}
+	}
+	return cycle, longest != ""
 }
 
 func invalidCron(c *check) {
@@ -60,8 +76,8 @@ func invalidCron(c *check) {
 			fine[expr] = !bad
 			if bad {
 				c.atRow(t, r, fieldCron, c.rule.Severity, "", report.Text{
-					En: fmt.Sprintf("The cron expression %q is invalid: %s.", clip(expr), problem.En),
-					Zh: fmt.Sprintf("cron 表达式“%s”非法：%s。", clip(expr), problem.Zh),
+					En: fmt.Sprintf("The cron expression %q is invalid: %s. Correct it.", clip(expr), problem.En),
+					Zh: fmt.Sprintf("cron 表达式“%s”非法：%s。请更正。", clip(expr), problem.Zh),
 				})
 			}
 		}
@@ -76,7 +92,7 @@ func cycleValue(c *check) {
 			if text == "" {
 				continue
 			}
-			cycle, known := c.template.cycles[normaliseWord(text)]
+			cycle, known := c.template.cycleWord(text)
 			name := jobIn(r)
 			if !known {
 				c.atRow(t, r, fieldCycle, c.rule.Severity, "", report.Text{
@@ -213,17 +229,23 @@ func missingScript(c *check) {
 	if inPackage == "never" {
 		return
 	}
-	none := inPackage == "auto" && len(c.files.scripts) == 0
-	missing := map[*table]*cells{}
+	type elsewhere struct {
+		cells
+		endings []string
+	}
+	missing := map[*table]*elsewhere{}
 	c.scripts(func(t *table, r *row, ref scriptRef, found string, caseOnly bool) {
 		name := jobIn(r)
 		switch {
 		case found != "" && !caseOnly:
-		case none:
+		case found == "" && inPackage == "auto" && !c.files.endings[ref.ext]:
 			if missing[t] == nil {
-				missing[t] = &cells{}
+				missing[t] = &elsewhere{}
 			}
 			missing[t].add(r)
+			if !slices.Contains(missing[t].endings, ref.ext) {
+				missing[t].endings = append(missing[t].endings, ref.ext)
+			}
 		case caseOnly:
 			c.atRow(t, r, ref.field, report.Warning, "case", report.Text{
 				En: fmt.Sprintf("%s runs %q, which the package holds as %q: on Linux these are two files. Write it alike.", name.En, clip(ref.path), clip(found)),
@@ -246,9 +268,10 @@ func missingScript(c *check) {
 		if s.count > 1 {
 			jobs = fmt.Sprintf("%d jobs of this sheet name some", s.count)
 		}
+		at := cellOf(t, s.first, ref.field)
 		c.at(t, s.first.number, ref.field, report.Warning, "|"+fields[ref.field].name, report.Text{
-			En: fmt.Sprintf("The package holds no scripts, and %s (first in %s); add them, or say that they are delivered elsewhere (scripts: in_package: never).", jobs, cellOf(t, s.first, ref.field)),
-			Zh: fmt.Sprintf("安装包中没有任何脚本，而该表有 %d 个作业引用了脚本（首个在 %s）；请补充脚本，或在配置中声明脚本另行交付（scripts: in_package: never）。", s.count, cellOf(t, s.first, ref.field)),
+			En: fmt.Sprintf("The package holds no scripts that end in %s, and %s (first in %s); add them, or say that they are delivered elsewhere (scripts: in_package: never).", strings.Join(s.endings, ", "), jobs, at),
+			Zh: fmt.Sprintf("安装包中没有扩展名为 %s 的脚本，而该表有 %d 个作业引用了此类脚本（首个在 %s）；请补充脚本，或在配置中声明脚本另行交付（scripts: in_package: never）。", strings.Join(s.endings, "、"), s.count, at),
 		})
 	}
 }

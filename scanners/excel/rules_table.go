@@ -285,7 +285,7 @@ func timeoutAndRetry(c *check) {
 				continue
 			}
 			if t.header.has(fieldTimeout) && r.marks[fieldTimeout]&markFormula == 0 {
-				if n, ok := wholeNumber(r.cells[fieldTimeout]); r.cells[fieldTimeout] == "" || ok && n == 0 {
+				if n, ok := wholeNumber(r.cells[fieldTimeout]); r.cells[fieldTimeout] == "" || ok && n <= 0 {
 					endless.add(r)
 				}
 			}

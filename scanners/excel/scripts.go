@@ -12,12 +12,14 @@ import (
 type packageFiles struct {
 	scripts []string            // in order
 	byBase  map[string][]string // by lower-case name without folders
+	endings map[string]bool
 }
 
 func newPackageFiles(files []*zippkg.File, t *template) *packageFiles {
-	p := &packageFiles{byBase: map[string][]string{}}
+	p := &packageFiles{byBase: map[string][]string{}, endings: map[string]bool{}}
 	for _, f := range files {
-		if t.scriptTypes[strings.ToLower(path.Ext(f.Path))] {
+		if ext := strings.ToLower(path.Ext(f.Path)); t.scriptTypes[ext] {
+			p.endings[ext] = true
 			p.scripts = append(p.scripts, f.Path)
 			base := strings.ToLower(path.Base(f.Path))
 			p.byBase[base] = append(p.byBase[base], f.Path)
