@@ -158,7 +158,7 @@ func (w *Workbook) describe(ctx context.Context) error {
 			w.strings = rel.target
 		case rel.kind == "vbaProject" || rel.kind == "xlMacrosheet" || rel.kind == "xlIntlMacrosheet":
 			w.Macros = true
-		case rel.kind == "styles":
+		case rel.kind == "styles" && w.parts[rel.target] != nil:
 			if err := w.readPart(ctx, rel.target, func(s *scanner) error {
 				w.styles, err = readStyles(s)
 				return err
@@ -408,7 +408,7 @@ func (w *Workbook) Verify(ctx context.Context) error {
 	for _, sheet := range w.Sheets {
 		names = append(names, sheet.part)
 	}
-	if w.strings != "" {
+	if w.parts[w.strings] != nil {
 		names = append(names, w.strings)
 	}
 	for _, name := range names {

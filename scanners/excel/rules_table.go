@@ -490,6 +490,9 @@ func plainPassword(c *check) {
 	}
 	for _, t := range c.tables {
 		for i := range t.rows {
+			if c.ctx.Err() != nil {
+				return
+			}
 			r := &t.rows[i]
 			for _, f := range []field{fieldCommand, fieldParams, fieldScript} {
 				if !commandSecret(r.cells[f]) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -161,6 +162,55 @@ func TestEveryFindingFitsAReport(t *testing.T) {
 		w.Add(f)
 	}
 	require.NoError(t, w.Close())
+}
+
+// XLS030 and every other rule, anchors among them, keep what they have found to
+// themselves.
+func TestNoPasswordIsPrinted(t *testing.T) {
+	secrets := []string{"Qwer1234", "Asdf5678", "Zxcv9012", "LTAI4FxxEXAMPLEKEY0000", "Hunter22!"}
+	for _, folder := range []string{"config-first", "azkaban-helper"} {
+		var found gathered
+		coverage, err := excel.New(excel.Config{}).Scan(t.Context(), openPackage(t, readCase(t, filepath.Join("testdata", folder))), &found)
+		require.NoError(t, err)
+		require.Contains(t, fmt.Sprint(found), "XLS030")
+		for _, secret := range secrets {
+			require.NotContains(t, fmt.Sprintf("%+v %+v", found, coverage), secret)
+		}
+	}
+}
+
+// Whatever a package is full of, its scan takes time and memory in proportion.
+func TestDeliveriesMadeToBeSlow(t *testing.T) {
+	const n = 2000
+	for name, row := range map[string]func(i int) []any{
+		"unknown types": func(i int) []any { return []any{fmt.Sprintf("j%d", i), fmt.Sprintf("shel%d", i), "x", "", "", "ann"} },
+		"namesakes":     func(i int) []any { return []any{"j", "SHELL", "x", "j", "0 2 * * *", "ann"} },
+		"one chain": func(i int) []any {
+			return []any{fmt.Sprintf("j%d", i), "SHELL", "x", fmt.Sprintf("j%d", (i+1)%n), "0 2 * * *", "ann"}
+		},
+		"one hub": func(i int) []any { return []any{fmt.Sprintf("j%d", i), "SHELL", "x", "j0", "0 2 * * *", "ann"} },
+		"hints": func(i int) []any {
+			return []any{fmt.Sprintf("j%d", i), "SHELL", strings.Repeat("mysql curl -p ", 70), "", "0 2 * * *", "ann"}
+		},
+		"one script": func(i int) []any {
+			return []any{fmt.Sprintf("j%d", i), "SHELL", strings.Repeat("a/b.sql ", 100), "", "0 2 * * *", "ann"}
+		},
+		"brackets": func(i int) []any {
+			return []any{fmt.Sprintf("j%d", i), strings.Repeat("(", 200), "x", strings.Repeat("a.", 200), strings.Repeat("*,", 100), "ann"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string][]byte{"jobs.xlsx": workbookOf(t, n, row), "README": nil}
+			for i := range 300 {
+				files[fmt.Sprintf("%d/b.sql", i)] = nil
+			}
+			var found gathered
+			coverage, err := excel.New(excel.Config{}).Scan(t.Context(), openPackage(t, files), &found)
+			require.NoError(t, err)
+			require.Equal(t, 1, coverage.Eligible)
+		})
+	}
 }
 
 func FuzzWorkbook(f *testing.F) {

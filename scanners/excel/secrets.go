@@ -2,6 +2,7 @@ package excel
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -133,20 +134,22 @@ func looksSecret(s string) bool {
 }
 
 // inCommand are the ways in which a password stands in a command; the password
-// is the last group.
-var inCommand = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)(?:password|passwd|pwd|secret|secret[_-]?key|access[_-]?key(?:[_-]?secret)?|token|api[_-]?key)["']?\s*[=:]\s*("[^"]*"|'[^']*'|[^\s"'&;,|]+)`),
-	regexp.MustCompile(`(?i)--(?:[a-z-]*password|passwd|pwd|token|secret)\s+("[^"]*"|'[^']*'|[^\s"'-][^\s"']*)`),
+// is the last group. Each is looked for only where one of its hints stands, in
+// lower case.
+var inCommand = []struct {
+	hints []string
+	way   *regexp.Regexp
+}{
+	{[]string{"pass", "pwd", "secret", "token", "key"}, regexp.MustCompile(`(?i)(?:password|passwd|pwd|secret|secret[_-]?key|access[_-]?key(?:[_-]?secret)?|token|api[_-]?key)["']?\s*[=:]\s*("[^"]*"|'[^']*'|[^\s"'&;,|]+)`)},
+	{[]string{"--"}, regexp.MustCompile(`(?i)--(?:[a-z-]*password|passwd|pwd|token|secret)\s+("[^"]*"|'[^']*'|[^\s"'-][^\s"']*)`)},
 	// -P is the port.
-	regexp.MustCompile(`\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb|obclient)\b[^|;&]*\s-p([^\s]+)`),
-	regexp.MustCompile(`\bbeeline\b[^|;&]*\s-p\s+([^\s]+)`),
-	regexp.MustCompile(`(?i)\bsqlplus\s+(?:-\S+\s+)*[^\s/]+/([^\s@]+)`),
-	regexp.MustCompile(`(?i)\bcurl\b[^|;&]*\s(?:-u|--user)\s*["']?[^\s:"']+:([^\s"']+)`),
-	regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://[^\s/:@]+:([^\s/@]+)@`),
-	regexp.MustCompile(`\b(AKIA[0-9A-Z]{16}|LTAI[0-9A-Za-z]{12,30}|AKID[0-9A-Za-z]{13,40})\b`),
+	{[]string{"mysql", "mariadb", "obclient"}, regexp.MustCompile(`\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb|obclient)\b[^|;&]*\s-p([^\s]+)`)},
+	{[]string{"beeline"}, regexp.MustCompile(`\bbeeline\b[^|;&]*\s-p\s+([^\s]+)`)},
+	{[]string{"sqlplus"}, regexp.MustCompile(`(?i)\bsqlplus\s+(?:-\S+\s+)*[^\s/]+/([^\s@]+)`)},
+	{[]string{"curl"}, regexp.MustCompile(`(?i)\bcurl\b[^|;&]*\s(?:-u|--user)\s*["']?[^\s:"']+:([^\s"']+)`)},
+	{[]string{"://"}, regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://[^\s/:@]+:([^\s/@]+)@`)},
+	{[]string{"akia", "ltai", "akid"}, regexp.MustCompile(`\b(AKIA[0-9A-Z]{16}|LTAI[0-9A-Za-z]{12,30}|AKID[0-9A-Za-z]{13,40})\b`)},
 }
-
-var commandHints = []string{"pass", "pwd", "secret", "token", "key", "-p", "sqlplus", "curl", "://", "akia", "ltai", "akid"}
 
 // longestCommand is how much of a command is searched.
 const longestCommand = 16 << 10
@@ -155,15 +158,11 @@ const longestCommand = 16 << 10
 func commandSecret(s string) bool {
 	s = s[:min(len(s), longestCommand)]
 	lower := strings.ToLower(s)
-	hinted := false
-	for _, hint := range commandHints {
-		hinted = hinted || strings.Contains(lower, hint)
-	}
-	if !hinted {
-		return false
-	}
-	for _, way := range inCommand {
-		for _, m := range way.FindAllStringSubmatch(s, 20) {
+	for _, in := range inCommand {
+		if !slices.ContainsFunc(in.hints, func(hint string) bool { return strings.Contains(lower, hint) }) {
+			continue
+		}
+		for _, m := range in.way.FindAllStringSubmatch(s, 20) {
 			if looksSecret(m[len(m)-1]) {
 				return true
 			}
