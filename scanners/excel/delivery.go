@@ -68,7 +68,7 @@ type table struct {
 	sheet         string
 	order         int // of the sheet within its workbook
 	header        header
-	rows          []row
+	rows          []*row
 	hidden        bool
 	hiddenColumns []xlsx.Range
 	merged        []xlsx.Range
@@ -240,6 +240,7 @@ type sheetReader struct {
 	sheet   xlsx.Sheet
 	table   *table
 	fieldAt []field // by column; fieldCount is none
+	block   []row   // room for rows to come
 	secrets secretFinder
 	cells   int
 	last    int // row that said something
@@ -331,7 +332,11 @@ func (s *sheetReader) tooMany(row int) {
 
 // add takes a row, and reports false when there is no room for more.
 func (s *sheetReader) add(from *xlsx.Row, cells []xlsx.Cell) bool {
-	r := row{number: from.Number, hidden: from.Hidden}
+	if len(s.block) == 0 {
+		s.block = make([]row, min(256, 16+len(s.table.rows)))
+	}
+	r := &s.block[0]
+	*r = row{number: from.Number, hidden: from.Hidden}
 	said := false
 	for i := range cells {
 		c := &cells[i]
@@ -339,10 +344,10 @@ func (s *sheetReader) add(from *xlsx.Row, cells []xlsx.Cell) bool {
 			break
 		}
 		if f := s.fieldAt[c.Column]; f < fieldCount {
-			said = s.take(&r, f, c) || said
+			said = s.take(r, f, c) || said
 		}
 	}
-	if !said || !s.template.describesJob(&s.table.header, &r, cells) {
+	if !said || !s.template.describesJob(&s.table.header, r, cells) {
 		return true
 	}
 	if s.rowCount == s.limits.Rows || s.textBytes > s.limits.TextBytes {
@@ -357,6 +362,7 @@ func (s *sheetReader) add(from *xlsx.Row, cells []xlsx.Cell) bool {
 	}
 	s.last = r.number
 	s.rowCount++
+	s.block = s.block[1:]
 	s.table.rows = append(s.table.rows, r)
 	return true
 }
@@ -490,13 +496,13 @@ func (s *sheetReader) fillMerged() {
 			continue
 		}
 		f := s.fieldAt[m.FirstColumn]
-		top, found := slices.BinarySearchFunc(t.rows, m.FirstRow, func(r row, number int) int { return r.number - number })
+		top, found := slices.BinarySearchFunc(t.rows, m.FirstRow, func(r *row, number int) int { return r.number - number })
 		if !found {
 			continue
 		}
 		i := max(top+1, done[f])
 		for ; i < len(t.rows) && t.rows[i].number <= m.LastRow; i++ {
-			if r := &t.rows[i]; r.cells[f] == "" {
+			if r := t.rows[i]; r.cells[f] == "" {
 				r.cells[f] = t.rows[top].cells[f]
 				r.marks[f] |= markMerged
 			}
@@ -518,7 +524,7 @@ func (d *delivery) link(ctx context.Context) error {
 			continue
 		}
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			k := r.keyOf()
 			d.nameless = d.nameless || r.marks[fieldJob]&(markUnknown|markFailed) != 0
 			if k.name == "" {
@@ -577,7 +583,7 @@ func (d *delivery) index(k key, at int) {
 // waits for, with their projects and flows beside them.
 func (d *delivery) linkTable(t *table) {
 	for i := range t.rows {
-		r := &t.rows[i]
+		r := t.rows[i]
 		own := r.keyOf()
 		if own.name == "" {
 			continue

@@ -135,9 +135,9 @@ func selfDependency(c *check) {
 
 // edges calls each with every dependency between two known jobs; a duplicate row
 // is XLS006's, its dependencies are those of its key.
-func (c *check) edges(each func(ref reference, from, to int)) {
-	for _, ref := range c.references {
-		if ref.outcome == outcomeKnown && ref.from >= 0 {
+func (c *check) edges(each func(ref *reference, from, to int)) {
+	for i := range c.references {
+		if ref := &c.references[i]; ref.outcome == outcomeKnown && ref.from >= 0 {
 			each(ref, c.byKey[c.jobs[ref.from].key], c.byKey[c.jobs[ref.to].key])
 		}
 	}
@@ -145,8 +145,8 @@ func (c *check) edges(each func(ref reference, from, to int)) {
 
 func dependencyCycle(c *check) {
 	next := make([][]int, len(c.jobs)) // by job: those that it waits for
-	byEdge := map[[2]int]reference{}
-	c.edges(func(ref reference, from, to int) {
+	byEdge := map[[2]int]*reference{}
+	c.edges(func(ref *reference, from, to int) {
 		edge := [2]int{from, to}
 		if _, ok := byEdge[edge]; !ok {
 			byEdge[edge] = ref
@@ -207,8 +207,8 @@ func (c *check) shortName(at int) string {
 }
 
 func duplicateEdge(c *check) {
-	first := map[[2]int]reference{}
-	c.edges(func(ref reference, from, to int) {
+	first := map[[2]int]*reference{}
+	c.edges(func(ref *reference, from, to int) {
 		edge := [2]int{from, to}
 		before, taken := first[edge]
 		if !taken {
@@ -265,7 +265,7 @@ func isolatedJob(c *check) {
 
 func disabledDependency(c *check) {
 	seen := map[[2]int]bool{}
-	c.edges(func(ref reference, from, to int) {
+	c.edges(func(ref *reference, from, to int) {
 		if edge := [2]int{from, to}; seen[edge] {
 			return
 		} else {
@@ -287,7 +287,7 @@ func disabledDependency(c *check) {
 
 func finerThanUpstream(c *check) {
 	seen := map[[2]int]bool{}
-	c.edges(func(ref reference, from, to int) {
+	c.edges(func(ref *reference, from, to int) {
 		if edge := [2]int{from, to}; seen[edge] {
 			return
 		} else {

@@ -67,7 +67,7 @@ func invalidCron(c *check) {
 	fine := map[string]bool{}
 	c.eachTable(jobTable, func(t *table) {
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			expr := r.cells[fieldCron]
 			if expr == "" || fine[expr] {
 				continue
@@ -87,7 +87,7 @@ func invalidCron(c *check) {
 func cycleValue(c *check) {
 	c.eachTable(jobTable, func(t *table) {
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			text := r.cells[fieldCycle]
 			if text == "" {
 				continue
@@ -134,7 +134,7 @@ func unknownType(c *check) {
 	known := slices.Sorted(maps.Keys(c.template.JobTypes))
 	c.eachTable(jobTable, func(t *table) {
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			text := r.cells[fieldType]
 			word := normaliseWord(text)
 			if text == "" || c.template.types[word] != "" || c.template.virtual[word] {
@@ -203,7 +203,7 @@ func (c *check) scripts(each func(t *table, r *row, ref scriptRef, found string,
 	}
 	c.eachTable(jobTable, func(t *table) {
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			if ref, ok := c.template.scriptOf(r); ok {
 				found, caseOnly := note(ref.path)
 				if each != nil && ref.inside {
@@ -279,7 +279,7 @@ func missingScript(c *check) {
 func scriptOfOtherType(c *check) {
 	c.eachTable(jobTable, func(t *table) {
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			kind := c.template.types[normaliseWord(r.cells[fieldType])]
 			endings := c.template.JobTypes[kind].Scripts
 			ref, ok := c.template.scriptOf(r)

@@ -118,7 +118,7 @@ func emptyCell(c *check) {
 	for _, t := range c.tables {
 		_, needs := t.missing(c.template)
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			if r.marks[fieldJob]&markMerged != 0 {
 				continue // goes on with the row above
 			}
@@ -152,7 +152,7 @@ func owner(c *check) {
 			return
 		}
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			value := r.cells[fieldOwner]
 			switch {
 			case value == "" && r.marks[fieldOwner]&markFormula != 0, r.marks[fieldJob]&markMerged != 0:
@@ -194,7 +194,7 @@ func illegalName(c *check) {
 	p := c.template.profile
 	c.eachTable(jobTable, func(t *table) {
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			if r.marks[fieldJob]&markMerged != 0 {
 				continue
 			}
@@ -231,7 +231,7 @@ func illegalName(c *check) {
 func untidyKey(c *check) {
 	for _, t := range c.tables {
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			for _, f := range []field{fieldProject, fieldFlow, fieldJob, fieldPreProject, fieldPreFlow} {
 				if r.marks[f]&markUntidy == 0 || r.cells[f] == "" {
 					continue
@@ -248,7 +248,7 @@ func untidyKey(c *check) {
 func numberRange(c *check) {
 	c.eachTable(jobTable, func(t *table) {
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			for _, f := range numberFields {
 				value := r.cells[f]
 				if value == "" || f == fieldPriority && c.template.priorities[normaliseWord(value)] {
@@ -280,7 +280,7 @@ func timeoutAndRetry(c *check) {
 	c.eachTable(jobTable, func(t *table) {
 		var endless, once cells
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			if on, known := c.template.booleans[normaliseWord(r.cells[fieldEnabled])]; known && !on || c.template.virtual[normaliseWord(r.cells[fieldType])] {
 				continue
 			}
@@ -371,7 +371,7 @@ func formulas(c *check) {
 		for _, f := range formulaFields {
 			var computed cells
 			for i := range t.rows {
-				r := &t.rows[i]
+				r := t.rows[i]
 				switch m := r.marks[f]; {
 				case m&markFailed != 0:
 					name := valueIn(r, f)
@@ -414,7 +414,7 @@ func hiddenData(c *check) {
 		var hidden cells
 		for i := range t.rows {
 			if t.rows[i].hidden {
-				hidden.add(&t.rows[i])
+				hidden.add(t.rows[i])
 			}
 		}
 		if hidden.count > 0 {
@@ -429,7 +429,7 @@ func hiddenData(c *check) {
 		}
 		for f, column := range t.header.columns {
 			covered := slices.ContainsFunc(t.hiddenColumns, func(r xlsx.Range) bool { return column >= r.FirstColumn && column <= r.LastColumn })
-			filled := func(r row) bool { return r.cells[f] != "" }
+			filled := func(r *row) bool { return r.cells[f] != "" }
 			if column == 0 || !covered || !slices.ContainsFunc(t.rows, filled) {
 				continue
 			}
@@ -446,7 +446,7 @@ func numberAsName(c *check) {
 		for _, f := range keyFields {
 			var numbers, dates cells
 			for i := range t.rows {
-				r := &t.rows[i]
+				r := t.rows[i]
 				if r.marks[f]&markNumber != 0 {
 					numbers.add(r)
 				}
@@ -493,7 +493,7 @@ func plainPassword(c *check) {
 			if c.ctx.Err() != nil {
 				return
 			}
-			r := &t.rows[i]
+			r := t.rows[i]
 			for _, f := range []field{fieldCommand, fieldParams, fieldScript} {
 				if !commandSecret(r.cells[f]) {
 					continue
