@@ -108,7 +108,7 @@ func (c *check) atTask(t *task, n *node, detail string, severity report.Severity
 	}
 	f := spot(t.doc, n)
 	f.Severity, f.Message = severity, message
-	f.Anchor = t.subject() + "|" + n.pointerWithin(t.at)
+	f.Anchor = t.subject() + "|" + n.anchorWithin(t.at)
 	if detail != "" {
 		f.Anchor += "=" + detail
 	}
@@ -123,7 +123,7 @@ func (c *check) atFlow(w *flow, n *node, detail string, severity report.Severity
 	switch {
 	case n != nil:
 		f = spot(w.doc, n)
-		suffix = n.pointerWithin(w.at)
+		suffix = n.anchorWithin(w.at)
 	case w.at != nil:
 		f = spot(w.doc, w.at)
 	case len(w.tasks) > 0:
@@ -141,7 +141,7 @@ func (c *check) atFlow(w *flow, n *node, detail string, severity report.Severity
 func (c *check) atFile(doc *document, n *node, detail string, severity report.Severity, message report.Text) {
 	f := spot(doc, n)
 	f.Severity, f.Message = severity, message
-	f.Anchor = f.Pointer
+	f.Anchor = n.anchorWithin(nil)
 	if detail != "" {
 		f.Anchor += "=" + detail
 	}
@@ -157,7 +157,7 @@ func (c *check) inCode(t *task, at *place, offset int, detail string, severity r
 	if t.code.file == "" {
 		f = spot(t.doc, t.code.at)
 		f.InnerLine, f.InnerColumn = int(line), int(col)
-		suffix = t.code.at.pointerWithin(t.at)
+		suffix = t.code.at.anchorWithin(t.at)
 	}
 	f.Severity, f.Message = severity, message
 	f.Anchor = t.subject() + "|" + suffix + "=" + detail

@@ -66,6 +66,9 @@ func (c *check) definitions(t *task) map[string]bool {
 	return known
 }
 
+// mostNames of one task's code are looked for in that code.
+const mostNames = 100
+
 // undefinedParameter is WD018.
 func undefinedParameter(c *check) {
 	for _, t := range c.tasks {
@@ -75,21 +78,29 @@ func undefinedParameter(c *check) {
 		source := withoutComments(t.code.text)
 		lower := ""
 		var known map[string]bool
-		reported := map[string]bool{}
+		seen := map[string]bool{}
+		looked := 0
 		at := newPlace(t.code.text)
 		for _, r := range references(source) {
 			name := r.name
-			if reported[name] || !plainName(name) || timeParameter(name) || c.projectParams[name] || builtIn(name) {
+			if seen[name] || !plainName(name) || timeParameter(name) || c.projectParams[name] || builtIn(name) {
 				continue
 			}
+			seen[name] = true
 			if known == nil {
 				known = c.definitions(t)
 				lower = strings.ToLower(source)
 			}
-			if known[name] || definedIn(lower, name) {
+			if known[name] {
 				continue
 			}
-			reported[name] = true
+			if looked++; looked > mostNames {
+				c.degrade(t.doc.path, "task %s: only the first %d names of its code that the package does not define were looked at", t.label(), mostNames)
+				break
+			}
+			if definedIn(lower, name) {
+				continue
+			}
 			c.inCode(t, at, r.offset, name, "", say("The code of task %s uses ${%s}, which neither the task nor its workflow nor a project parameter of the package defines; define it, or correct its name.",
 				"任务 %s 的代码使用了 ${%s}，任务、工作流及安装包中的项目参数均未定义，请补充定义或修正名称。", t.label(), clip(name)))
 		}
@@ -153,33 +164,28 @@ func unusedParameter(c *check) {
 		if len(t.params) == 0 || !t.code.known {
 			continue
 		}
-		used := t.usedTexts()
-		for i, p := range t.params {
-			if !c.used(p, i, t.params, used) {
-				c.atTask(t, p.at, p.name, "", say("Parameter %s of task %s is never used; remove it, or use it.", "任务 %[2]s 的参数 %[1]s 从未使用，请删除或使用。", clip(p.name), t.label()))
-			}
+		for _, p := range unused(t.params, t.usedTexts()) {
+			c.atTask(t, p.at, p.name, "", say("Parameter %s of task %s is never used; remove it, or use it.", "任务 %[2]s 的参数 %[1]s 从未使用，请删除或使用。", clip(p.name), t.label()))
 		}
 	}
 	for _, f := range c.flows {
 		if f.at == nil || len(f.params) == 0 || len(f.tasks) == 0 {
 			continue
 		}
-		var used []string
+		var texts []string
 		all := true
 		for _, t := range f.tasks {
 			all = all && (t.code.known || t.virtual)
-			used = append(used, t.usedTexts()...)
+			texts = append(texts, t.usedTexts()...)
 			for _, p := range t.params {
-				used = append(used, p.name, p.value)
+				texts = append(texts, p.name, p.value)
 			}
 		}
-		if !all || len(used) > 2000 {
+		if !all {
 			continue
 		}
-		for i, p := range f.params {
-			if !c.used(p, i, f.params, used) {
-				c.atFlow(f, p.at, p.name, "", say("Parameter %s of workflow %s is used by none of its tasks; remove it, or use it.", "工作流 %[2]s 的参数 %[1]s 未被任何任务使用，请删除或使用。", clip(p.name), f.label()))
-			}
+		for _, p := range unused(f.params, texts) {
+			c.atFlow(f, p.at, p.name, "", say("Parameter %s of workflow %s is used by none of its tasks; remove it, or use it.", "工作流 %[2]s 的参数 %[1]s 未被任何任务使用，请删除或使用。", clip(p.name), f.label()))
 		}
 	}
 }
@@ -198,17 +204,33 @@ func (t *task) usedTexts() []string {
 	return used
 }
 
-func (c *check) used(p param, i int, all []param, texts []string) bool {
-	const most = 200 // names in a list that are compared with each other
-	if len(all) > most {
-		return true
-	}
-	for n, other := range all {
-		if n != i && mentions(other.value, p.name) {
-			return true
+// unused are the parameters that occur as a word neither in the texts nor in the
+// values of others.
+func unused(params []param, texts []string) (out []param) {
+	pending := map[string]bool{}
+	for _, p := range params {
+		whole := 0
+		eachWord(p.name, func(string) { whole++ })
+		if whole == 1 && !strings.ContainsAny(p.name, "-. ") { // others are no words
+			pending[p.name] = true
 		}
 	}
-	return slices.ContainsFunc(texts, func(s string) bool { return mentions(s, p.name) })
+	for _, s := range texts {
+		eachWord(s, func(word string) { delete(pending, word) })
+	}
+	for _, p := range params {
+		eachWord(p.value, func(word string) {
+			if word != p.name {
+				delete(pending, word)
+			}
+		})
+	}
+	for _, p := range params {
+		if pending[p.name] {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // codeContent is WD020.
@@ -559,28 +581,26 @@ func unreferenced(c *check) {
 				}
 			}
 		}
-		// Words of all code, to find what it imports or calls.
-		words := map[string]map[string]bool{} // word → files, at most two
-		for p, content := range b.texts {
-			for _, word := range strings.FieldsFunc(content, func(r rune) bool {
-				return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r < 0x80
-			}) {
-				if words[word] == nil {
-					words[word] = map[string]bool{}
+		// Where code mentions the name of a file: by which files, at most two.
+		mentioned := map[string][]string{}
+		for _, f := range b.sources {
+			mentioned[stem(f.Path)] = nil
+		}
+		for _, p := range slices.Sorted(maps.Keys(b.texts)) {
+			eachWord(b.texts[p], func(word string) {
+				if by, ok := mentioned[word]; ok && len(by) < 2 && !slices.Contains(by, p) {
+					mentioned[word] = append(by, p)
 				}
-				if len(words[word]) < 2 {
-					words[word][p] = true
-				}
-			}
+			})
 		}
 		for _, f := range b.sources {
 			p, _ := inside(b.folder, f.Path)
 			base := p[strings.LastIndexByte(p, '/')+1:]
-			stem, _, _ := strings.Cut(base, ".")
 			if _, isCode := languageOf(p); !isCode || strings.HasPrefix(base, "__") || strings.HasPrefix(base, "test_") || strings.Contains(p, "/test/") || strings.Contains(p, "/tests/") || named[base] {
 				continue
 			}
-			used := len(words[stem]) > 1 || len(words[stem]) == 1 && !words[stem][f.Path]
+			by := mentioned[stem(f.Path)]
+			used := len(by) > 1 || len(by) == 1 && by[0] != f.Path
 			for folder := p; !used && strings.Contains(folder, "/"); {
 				folder = folder[:strings.LastIndexByte(folder, '/')]
 				used = folder != "src" && named[folder]
@@ -591,4 +611,10 @@ func unreferenced(c *check) {
 			}
 		}
 	}
+}
+
+// stem is the name of a file without its extensions.
+func stem(p string) string {
+	s, _, _ := strings.Cut(p[strings.LastIndexByte(p, '/')+1:], ".")
+	return s
 }

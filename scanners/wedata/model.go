@@ -386,7 +386,7 @@ func (d *delivery) flowOf(doc *document, id, name string) *flow {
 func (d *delivery) adopt() {
 	byID := map[string]*flow{}
 	for _, f := range d.flows {
-		if f.at != nil && f.id != "" && f.doc.shape != dolphinShape && byID[f.id] == nil {
+		if f.at != nil && f.id != "" && f.doc.shape != dolphinShape && f.doc.shape != bundleShape && byID[f.id] == nil {
 			byID[f.id] = f
 		}
 	}

@@ -322,12 +322,12 @@ func steps(c *check) {
 			switch step {
 			case 5, 10, 15, 20, 30:
 			default:
-				c.atSchedule(s, at, "", "", say("%s runs every %d minutes; the platform permits 5, 10, 15, 20 and 30.", "%s 每 %d 分钟运行一次，平台仅支持 5、10、15、20、30 分钟。", s.label(), step))
+				c.atSchedule(s, at, "", "", say("%s has a step of %d min; the platform permits 5, 10, 15, 20 and 30.", "%s 的间隔为 %d 分钟，平台仅支持 5、10、15、20、30 分钟。", s.label(), step))
 			}
 			continue
 		}
 		if step < 1 || step > 23 {
-			c.atSchedule(s, at, "", "", say("%s runs every %d hours; the platform permits 1 to 23.", "%s 每 %d 小时运行一次，平台仅支持 1～23 小时。", s.label(), step))
+			c.atSchedule(s, at, "", "", say("%s has a step of %d h; the platform permits 1 to 23.", "%s 的间隔为 %d 小时，平台仅支持 1～23 小时。", s.label(), step))
 		}
 	}
 }
