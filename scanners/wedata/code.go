@@ -149,6 +149,8 @@ func timeParameter(s string) bool {
 			n++
 		}
 		switch {
+		case c == 'y' && n-i == 1:
+			return false // no format of a year
 		case strings.IndexByte("yMdHhmsSEeuwWDkKa", c) >= 0:
 			if c == 'y' && n-i >= 2 || strings.IndexByte("MdHhms", c) >= 0 && n-i >= 2 {
 				formats++

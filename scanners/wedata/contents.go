@@ -12,7 +12,7 @@ import (
 func inputs(c *check) {
 	for _, t := range c.tasks {
 		for _, in := range t.inputs {
-			if in.from == "" || placeholder(in.from) || c.external(in.from) {
+			if in.from == "" || placeholder(in.from) || c.external[in.from] {
 				continue
 			}
 			e, known := c.byID[family(t.doc)+in.from]

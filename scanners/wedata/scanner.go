@@ -5,13 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/factgate/factgate/domain/report"
 	facts "github.com/factgate/factgate/domain/task"
@@ -37,67 +34,63 @@ type settings struct {
 	// AsOf is the day at which WD010 calls a schedule expired; without it the time of
 	// the newest file of the package.
 	AsOf string `yaml:"as_of" json:"asOf"`
-
-	Unknown map[string]yaml.Node `yaml:",inline" json:"-"`
-
-	asOf time.Time
 }
 
 func defaults() settings { return settings{HighPriorityPercent: 30} }
 
 type scanner struct {
 	settings    settings
+	asOf        time.Time // zero is the time of the newest file
 	description scanners.Description
 }
 
 // New returns the scanner for sub-tasks of type WEDATA.
-func New() scanners.Scanner { return configured(defaults()) }
-
-func configured(s settings) *scanner {
-	b, err := json.Marshal(s)
+func New() scanners.Scanner {
+	s, err := defaults().scanner()
 	if err != nil {
-		b = nil // texts and a number: it cannot fail
+		return nil // the defaults are sound, as a test sees
 	}
-	config := sha256.Sum256(b)
-	return &scanner{settings: s, description: scanners.Description{
-		Type: Type, Name: "factgate-wedata", Version: version,
-		RulesDigest: rulesDigest(), ConfigDigest: hex.EncodeToString(config[:]),
-	}}
+	return s
 }
 
-// Configure is part of scanners.Configurable.
-func (*scanner) Configure(from scanners.Settings) (scanners.Scanner, error) {
-	s := defaults()
-	if err := from.Decode(&s); err != nil {
-		return nil, fmt.Errorf("settings of %s: %w", Type, err)
-	}
-	var wrong []error
-	var names []string
-	for name := range s.Unknown {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		at := s.Unknown[name]
-		wrong = append(wrong, fmt.Errorf("line %d: %s has no setting %q; there are project_parameters, external_tasks, high_priority_percent and as_of", at.Line, Type, name))
-	}
+// scanner with these settings, if they make sense.
+func (s settings) scanner() (scanners.Scanner, error) {
+	out := &scanner{settings: s}
 	if s.HighPriorityPercent < 0 || s.HighPriorityPercent > 100 {
-		wrong = append(wrong, fmt.Errorf("high_priority_percent is %d; 0 to 100 make sense", s.HighPriorityPercent))
+		return nil, fmt.Errorf("high_priority_percent is %d; write a number from 0 to 100", s.HighPriorityPercent)
 	}
 	if s.AsOf != "" {
 		at, ok := moment(s.AsOf)
 		if !ok {
-			wrong = append(wrong, fmt.Errorf("as_of is %q; write a day such as 2026-03-31", s.AsOf))
+			return nil, fmt.Errorf("as_of is %q; write a day such as 2026-03-31", clip(s.AsOf))
 		}
-		s.asOf = at
+		out.asOf = at
 	}
-	s.Unknown = nil
-	slices.Sort(s.ProjectParameters)
-	slices.Sort(s.ExternalTasks)
-	if err := errors.Join(wrong...); err != nil {
+	out.settings.ProjectParameters = slices.Sorted(slices.Values(s.ProjectParameters))
+	out.settings.ExternalTasks = slices.Sorted(slices.Values(s.ExternalTasks))
+	b, err := json.Marshal(out.settings)
+	if err != nil {
+		return nil, err
+	}
+	config := sha256.Sum256(b)
+	out.description = scanners.Description{
+		Type: Type, Name: "factgate-wedata", Version: version,
+		RulesDigest: rulesDigest(), ConfigDigest: hex.EncodeToString(config[:]),
+	}
+	return out, nil
+}
+
+// Configure is part of scanners.Configurable.
+func (*scanner) Configure(given scanners.Settings) (scanners.Scanner, error) {
+	s := defaults()
+	if err := given.Decode(&s); err != nil {
 		return nil, fmt.Errorf("settings of %s: %w", Type, err)
 	}
-	return configured(s), nil
+	out, err := s.scanner()
+	if err != nil {
+		return nil, fmt.Errorf("settings of %s: %w", Type, err)
+	}
+	return out, nil
 }
 
 // Describe is part of scanners.Scanner.
@@ -120,7 +113,7 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 	if slices.ContainsFunc(files, func(f *zippkg.File) bool { return isManifest(f.Path) }) {
 		return scanners.TakePart(), ctx.Err()
 	}
-	d := newDelivery(pkg, s.settings)
+	d := newDelivery(pkg, s.settings, s.asOf)
 	for _, f := range files {
 		if !isJSON(f.Path) {
 			continue
@@ -152,7 +145,7 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 // Scan reads all documents before the first rule runs, since a task may wait for one
 // in another file.
 func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Findings) (facts.Coverage, error) {
-	d := newDelivery(pkg, s.settings)
+	d := newDelivery(pkg, s.settings, s.asOf)
 	if err := d.gather(ctx); err != nil {
 		return facts.Coverage{}, err
 	}

@@ -120,13 +120,11 @@ func orNode(n, otherwise *node) *node {
 	return otherwise
 }
 
-func (c *check) external(id string) bool { return slices.Contains(c.settings.ExternalTasks, id) }
-
 // unknownUpstream is WD003.
 func unknownUpstream(c *check) {
 	unknown := func(doc *document, id string) bool {
 		_, known := c.byID[family(doc)+id]
-		return id != "" && !known && !c.external(id) && !strings.Contains(id, "${")
+		return id != "" && !known && !c.external[id] && !strings.Contains(id, "${")
 	}
 	delivered := map[string]bool{}
 	for _, f := range c.flows {

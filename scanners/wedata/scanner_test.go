@@ -1,0 +1,128 @@
+package wedata_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/scanners"
+	"github.com/factgate/factgate/scanners/wedata"
+)
+
+func TestDeclines(t *testing.T) {
+	s := wedata.New()
+	for name, c := range map[string]struct {
+		files map[string]string
+		says  string
+	}{
+		"nothing":     {map[string]string{"a.sql": "SELECT 1"}, "no .json files"},
+		"other json":  {map[string]string{"package.json": `{"name": "x", "tasks": []}`, "b.json": `{"workflowName": "x", "tasks": [{"name": "y"}], "links": []}`}, "(2)"},
+		"broken json": {map[string]string{"a.json": `{"tasks": [`}, "(1)"},
+		"by name":     {map[string]string{"wedata/workflow.json": `{"a": 1}`, "x/wedata.yaml": "a: 1"}, "(1)"},
+	} {
+		decision, err := s.Decide(t.Context(), openPackage(t, c.files))
+		require.NoError(t, err)
+		require.False(t, decision.TakesPart(), name)
+		require.Equal(t, scanners.NoMatchingFiles, decision.Code())
+		require.Contains(t, decision.Reason().En, c.says, name)
+		require.NotEmpty(t, decision.Reason().Zh)
+	}
+}
+
+func TestAFileOverTheLimitIsDegradedCoverage(t *testing.T) {
+	s := wedata.New()
+	large := `{"WorkflowId": "1", "WorkflowName": "x", "Links": [], "Tasks": [{"TaskId": "1", "TaskName": "x", "InCharge": "y"}], "more": "` + strings.Repeat("abcdefgh", 10<<20/8) + `"}`
+	many := `{"WorkflowId": "1", "WorkflowName": "x", "Links": [], "Tasks": [{"TaskId": "1", "TaskName": "x", "InCharge": "y"}], "more": [` + strings.Repeat("0,", 400_000) + `0]}`
+	deep := `{"WorkflowId": "1", "WorkflowName": "x", "Links": [], "Tasks": [{"TaskId": "1", "TaskName": "x"}], "more": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`
+	for name, content := range map[string]string{"larger than": large, "too many": many, "deeper than": deep} {
+		pkg := openPackage(t, map[string]string{"a.json": content, "z.bin": strings.Repeat("x", 10)})
+		decision, err := s.Decide(t.Context(), pkg)
+		require.NoError(t, err)
+		require.True(t, decision.TakesPart(), name)
+		var found gathered
+		coverage, err := s.Scan(t.Context(), pkg, &found)
+		require.NoError(t, err)
+		require.Empty(t, found, "what is too large is not wrong")
+		require.Equal(t, 1, coverage.Eligible)
+		require.Zero(t, coverage.Seen)
+		require.Contains(t, coverage.Degraded[0].Reason, name)
+	}
+}
+
+func TestAScanEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	pkg := openPackage(t, map[string]string{"a.json": `{"WorkflowId": "1", "Links": [], "Tasks": [{"TaskId": "1"}]}`})
+	_, err := wedata.New().Decide(ctx, pkg)
+	require.ErrorIs(t, err, context.Canceled)
+	var found gathered
+	_, err = wedata.New().Scan(ctx, pkg, &found)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestWithoutSettingsTheDefaultsHold(t *testing.T) {
+	s, err := wedata.New().(scanners.Configurable).Configure(scanners.Settings{})
+	require.NoError(t, err)
+	require.Equal(t, wedata.New().Describe(), s.Describe())
+	require.NotEmpty(t, s.Describe().RulesDigest)
+	require.NotEmpty(t, s.Describe().ConfigDigest)
+}
+
+func TestTheFamilyOfAnExpiredScheduleIsTheZip(t *testing.T) {
+	task := `{"TaskBaseAttribute": {"TaskName": "x", "OwnerUin": "1"}, "TaskSchedulerConfiguration": {"EndTime": "2026-03-29 23:59:59"}}`
+	require.Len(t, rulesOf(find(t, wedata.New(), map[string]string{"a.json": task}), "WD010"), 1, "the files of the zip are of 2026-03-31")
+	later := strings.Replace(task, "03-29", "03-30", 1)
+	require.Empty(t, rulesOf(find(t, wedata.New(), map[string]string{"a.json": later}), "WD010"), "a day of grace, since there are no zones")
+}
+
+func rulesOf(found []report.Finding, rule string) (out []report.Finding) {
+	for _, f := range found {
+		if f.Rule == rule {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func TestNoSecretLeavesTheScanner(t *testing.T) {
+	secrets := []string{"Sum3erRain", "AKIDz8krbsJ5yKBZQpn74WFkmLPx3gnPhESA", "Wint3rStorm"}
+	code := base64.StdEncoding.EncodeToString([]byte("export PASSWORD=Sum3erRain\necho AKIDz8krbsJ5yKBZQpn74WFkmLPx3gnPhESA\nmysql mysql://u:Wint3rStorm@h/d ${Sum3erRain_x}"))
+	files := map[string]string{
+		"a.json": `{"TaskBaseAttribute": {"TaskId": "1", "TaskName": "x", "TaskTypeId": 35, "OwnerUin": "1"}, "TaskConfiguration": {"CodeContent": "` + code + `",
+			"TaskExtConfigurationList": [{"ParamKey": "password", "ParamValue": "Sum3erRain"}, {"ParamKey": "x", "ParamValue": "jdbc:mysql://h/d?password=Wint3rStorm"}], "Password": "Sum3erRain"}}`,
+		"wedata.yml":         "targets: {prod: {}}\nvariables:\n  pw: {default: 'jdbc:x://h/d?password=Wint3rStorm'}\n  password: {default: Sum3erRain}\n",
+		"src/load.py":        "password = 'Sum3erRain'\n",
+		"resources/x/a.yml":  "tasks: {a: {taskName: a, codePath: src/load.py, secretKey: Sum3erRain}}\n",
+		"resources/x/b.yml":  "tasks: {b: \"Sum3erRain\n",
+		"resources/x/c.json": `{"WorkflowId": "w", "Tasks": [{"TaskId": "1", "TaskName": "x", "password": "Sum3erRain" }`,
+	}
+	said := scan(t, wedata.New(), files)
+	require.GreaterOrEqual(t, strings.Count(said, "WD028"), 8, said)
+	for _, s := range secrets {
+		require.NotContains(t, said, s)
+	}
+}
+
+// A chain of many tasks in many files is read in time in proportion to its length.
+func TestManyTasks(t *testing.T) {
+	var canvas strings.Builder
+	canvas.WriteString(`{"WorkflowId": "w", "WorkflowName": "x", "Tasks": [`)
+	const n = 10_000
+	for i := range n {
+		fmt.Fprintf(&canvas, `{"TaskId": "%d", "TaskName": "t%d", "InCharge": "x"},`, i, i)
+	}
+	canvas.WriteString(`{"TaskId": "last", "TaskName": "last", "InCharge": "x"}], "Links": [`)
+	for i := range n - 1 {
+		fmt.Fprintf(&canvas, `{"TaskFrom": "%d", "TaskTo": "%d"},`, i, i+1)
+	}
+	canvas.WriteString(`{"TaskFrom": "` + fmt.Sprint(n-1) + `", "TaskTo": "0"}]}`)
+	found := find(t, wedata.New(), map[string]string{"a.json": canvas.String()})
+	require.Len(t, found, 1)
+	require.Equal(t, "WD004", found[0].Rule)
+	require.Less(t, len(found[0].Message.En), 500)
+}
