@@ -186,7 +186,7 @@ func arithmetic(s string) bool {
 // hivevar:x=…, DEFINE x, or x=… at the beginning of a line.
 func definedIn(lower, name string) bool {
 	name = strings.ToLower(name)
-	for from := 0; ; {
+	for from := 0; name != ""; {
 		n := strings.Index(lower[from:], name)
 		if n < 0 {
 			return false
@@ -205,6 +205,7 @@ func definedIn(lower, name string) bool {
 			}
 		}
 	}
+	return false
 }
 
 // eachWord calls each with the words of a text: letters, digits and _.
