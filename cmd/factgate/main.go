@@ -26,7 +26,7 @@ import (
 // scannerList is every scanner that this binary runs; one line each.
 func scannerList() []scanners.Scanner {
 	return []scanners.Scanner{
-		sql.New(sql.Config{}),
+		sql.New(),
 		excel.New(excel.Config{}),
 		unittest.New(unittest.Config{}),
 		wedata.New(),
@@ -90,7 +90,7 @@ can be traced.
 	cmd.PersistentFlags().String("lang", "", "language of texts: zh or en (default: FACTGATE_LANG, else the locale)")
 	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), explainCommand(), dossierCommand(), rulesCommand(), nodeCommand())
 	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), deadLettersCommand(), scannersCommand(), readModelCommand(), trendsCommand())
-	cmd.AddCommand(showCommand(), projectCommand(), personsCommand(), blobsCommand())
+	cmd.AddCommand(showCommand(), projectCommand(), personsCommand(), blobsCommand(), scanCommand())
 	return cmd
 }
 
