@@ -14,6 +14,7 @@ import (
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/internal/zippkg"
+	"github.com/factgate/factgate/scanners"
 )
 
 func decode(t testing.TB, source string) *node {
@@ -291,23 +292,32 @@ func TestDefinitionsInCode(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	for _, bad := range []settings{{HighPriorityPercent: 101}, {HighPriorityPercent: -1}, {AsOf: "tomorrow"}} {
-		_, err := bad.scanner()
-		require.Error(t, err)
-	}
-	plain, err := defaults().scanner()
-	require.NoError(t, err)
-	digests := map[string]bool{plain.Describe().ConfigDigest: true}
-	for _, other := range []settings{{HighPriorityPercent: 20}, {HighPriorityPercent: 30, AsOf: "2026-01-01"}, {HighPriorityPercent: 30, ExternalTasks: []string{"1"}}, {HighPriorityPercent: 30, ProjectParameters: []string{"1"}}} {
-		s, err := other.scanner()
+	configured := func(text string) (scanners.Scanner, error) {
+		given, err := scanners.ParseSettings(text)
 		require.NoError(t, err)
-		require.Equal(t, plain.Describe().RulesDigest, s.Describe().RulesDigest)
+		return New().(scanners.Configurable).Configure(given)
+	}
+	for text, want := range map[string]string{
+		"project_parameters: [a]\nhigh_priority_percent: 101": "line 2, column 24: write a number",
+		"high_priority_percent: -1":                           "write a number",
+		"high_priority_percent: much":                         "line 1",
+		"as_of: tomorrow":                                     "such as 2026-03-31",
+		"external_task: [a]":                                  "external_task",
+	} {
+		_, err := configured(text)
+		require.ErrorContains(t, err, want)
+	}
+	digests := map[string]bool{New().Describe().ConfigDigest: true}
+	for _, text := range []string{"high_priority_percent: 20", "as_of: 2026-01-01", "external_tasks: ['1']", "project_parameters: ['1']"} {
+		s, err := configured(text)
+		require.NoError(t, err)
+		require.Equal(t, New().Describe().RulesDigest, s.Describe().RulesDigest)
 		require.False(t, digests[s.Describe().ConfigDigest])
 		digests[s.Describe().ConfigDigest] = true
 	}
-	a, err := settings{ExternalTasks: []string{"2", "1"}}.scanner()
+	a, err := configured("external_tasks: ['2', '1']")
 	require.NoError(t, err)
-	b, err := settings{ExternalTasks: []string{"1", "2"}}.scanner()
+	b, err := configured("external_tasks: ['1', '2']\nhigh_priority_percent: 30")
 	require.NoError(t, err)
 	require.Equal(t, a.Describe(), b.Describe(), "the order does not matter")
 }
@@ -324,10 +334,8 @@ func found(t *testing.T, s settings, content string) map[string]int {
 	require.NoError(t, w.Close())
 	pkg, err := zippkg.Open(bytes.NewReader(zipped.Bytes()), int64(zipped.Len()), zippkg.Limits{})
 	require.NoError(t, err)
-	made, err := s.scanner()
-	require.NoError(t, err)
 	counts := counted{}
-	_, err = made.Scan(t.Context(), pkg, counts)
+	_, err = s.scanner().Scan(t.Context(), pkg, counts)
 	require.NoError(t, err)
 	return counts
 }

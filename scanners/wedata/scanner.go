@@ -45,52 +45,45 @@ type scanner struct {
 }
 
 // New returns the scanner for sub-tasks of type WEDATA.
-func New() scanners.Scanner {
-	s, err := defaults().scanner()
-	if err != nil {
-		return nil // the defaults are sound, as a test sees
+func New() scanners.Scanner { return defaults().scanner() }
+
+// problem says which setting makes no sense, and why.
+func (s settings) problem() (key string, why report.Text, bad bool) {
+	if s.HighPriorityPercent < 0 || s.HighPriorityPercent > 100 {
+		return "high_priority_percent", report.Text{En: "write a number from 0 to 100", Zh: "请填写 0～100 的数字"}, true
 	}
-	return s
+	if _, ok := moment(s.AsOf); s.AsOf != "" && !ok {
+		return "as_of", report.Text{En: "write a day such as 2026-03-31", Zh: "请填写日期，如 2026-03-31"}, true
+	}
+	return "", report.Text{}, false
 }
 
-// scanner with these settings, if they make sense.
-func (s settings) scanner() (scanners.Scanner, error) {
-	out := &scanner{settings: s}
-	if s.HighPriorityPercent < 0 || s.HighPriorityPercent > 100 {
-		return nil, fmt.Errorf("high_priority_percent is %d; write a number from 0 to 100", s.HighPriorityPercent)
-	}
-	if s.AsOf != "" {
-		at, ok := moment(s.AsOf)
-		if !ok {
-			return nil, fmt.Errorf("as_of is %q; write a day such as 2026-03-31", clip(s.AsOf))
-		}
-		out.asOf = at
-	}
-	out.settings.ProjectParameters = slices.Sorted(slices.Values(s.ProjectParameters))
-	out.settings.ExternalTasks = slices.Sorted(slices.Values(s.ExternalTasks))
-	b, err := json.Marshal(out.settings)
+// scanner with these settings, which make sense.
+func (s settings) scanner() *scanner {
+	s.ProjectParameters = slices.Sorted(slices.Values(s.ProjectParameters))
+	s.ExternalTasks = slices.Sorted(slices.Values(s.ExternalTasks))
+	b, err := json.Marshal(s)
 	if err != nil {
-		return nil, err
+		b = nil // texts and a number: it cannot fail
 	}
 	config := sha256.Sum256(b)
-	out.description = scanners.Description{
+	asOf, _ := moment(s.AsOf)
+	return &scanner{settings: s, asOf: asOf, description: scanners.Description{
 		Type: Type, Name: "factgate-wedata", Version: version,
 		RulesDigest: rulesDigest(), ConfigDigest: hex.EncodeToString(config[:]),
-	}
-	return out, nil
+	}}
 }
 
 // Configure is part of scanners.Configurable.
 func (*scanner) Configure(given scanners.Settings) (scanners.Scanner, error) {
 	s := defaults()
 	if err := given.Decode(&s); err != nil {
-		return nil, fmt.Errorf("settings of %s: %w", Type, err)
+		return nil, err
 	}
-	out, err := s.scanner()
-	if err != nil {
-		return nil, fmt.Errorf("settings of %s: %w", Type, err)
+	if key, why, bad := s.problem(); bad {
+		return nil, given.Refuse(why, key)
 	}
-	return out, nil
+	return s.scanner(), nil
 }
 
 // Describe is part of scanners.Scanner.
