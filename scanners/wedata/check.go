@@ -23,6 +23,7 @@ type check struct {
 
 	lineages map[*task]tables
 	folders  map[string]bool
+	crons    map[string]report.Text // what is wrong with an expression, if anything
 }
 
 // keptPerRule is how many findings of one rule are kept: a report holds no more.
@@ -89,6 +90,7 @@ func (c *check) add(f report.Finding) {
 
 func clipAnchor(s string) string {
 	const most = 600
+	s = printable(s)
 	if len(s) <= most {
 		return s
 	}

@@ -402,12 +402,11 @@ func missingDependency(c *check) {
 			before[to] = append(before[to], from)
 		}
 	}
-	work := 10_000_000 // steps; far over what people draw
+	ways := newWays(len(c.entities))
 	for e, entity := range c.entities {
 		if c.ctx.Err() != nil {
 			return
 		}
-		var upstream, downstream map[int]bool
 		for _, t := range entity.tasks {
 			found := c.tables(t)
 			var names []string
@@ -419,28 +418,16 @@ func missingDependency(c *check) {
 			slices.SortFunc(names, func(a, b string) int { return found.reads[a] - found.reads[b] })
 			at := newPlace(t.code.text)
 			for _, table := range names {
-				if upstream == nil {
-					upstream, downstream = reach(before, e, &work), reach(c.next, e, &work)
+				writer := slices.IndexFunc(writers[table], func(w int) bool { return c.dependenciesTold(t, c.entities[w].tasks[0]) })
+				if writer < 0 || ways.lead(before, e, writers[table]) || ways.lead(c.next, e, writers[table]) {
+					continue
 				}
-				if work < 0 {
+				if ways.steps < 0 {
 					c.degrade("", "WD029: too many dependencies to follow all of them")
 					return
 				}
-				writer := -1
-				for _, w := range writers[table] {
-					if w == e || upstream[w] || downstream[w] {
-						writer = -1
-						break
-					}
-					if writer < 0 && c.dependenciesTold(t, c.entities[w].tasks[0]) {
-						writer = w
-					}
-				}
-				if writer < 0 {
-					continue
-				}
 				c.inCode(t, at, found.reads[table], "reads "+table, "", say("Task %s reads %s, which task %s writes, and does not wait for it; add the dependency.",
-					"任务 %s 读取 %s，该表由任务 %s 写入，但未依赖它，请补充依赖。", t.label(), clip(table), c.entities[writer].tasks[0].label()))
+					"任务 %s 读取 %s，该表由任务 %s 写入，但未依赖它，请补充依赖。", t.label(), clip(table), c.entities[writers[table][writer]].tasks[0].label()))
 			}
 		}
 	}
@@ -456,21 +443,43 @@ func (c *check) dependenciesTold(reader, writer *task) bool {
 	return reader.flow == writer.flow && (reader.flow.linked || slices.ContainsFunc(reader.flow.tasks, func(t *task) bool { return t.upsAt != nil }) && reader.flow.id != "")
 }
 
-func reach(next [][]int, from int, work *int) map[int]bool {
-	seen := map[int]bool{}
-	queue := []int{from}
-	for len(queue) > 0 && *work >= 0 {
-		node := queue[0]
-		queue = queue[1:]
-		for _, to := range next[node] {
-			*work--
-			if !seen[to] && to != from {
-				seen[to] = true
-				queue = append(queue, to)
+// ways looks for ways in a graph, again and again, within a number of steps that is
+// far over what people draw.
+type ways struct {
+	steps        int
+	round        int32
+	seen, wanted []int32 // the round in which a node was
+	queue        []int
+}
+
+func newWays(nodes int) *ways {
+	return &ways{steps: 50_000_000, seen: make([]int32, nodes), wanted: make([]int32, nodes)}
+}
+
+// lead reports whether a way leads from a node to one of the others, or whether it is
+// one of them. When the steps are used up it is false, and steps below 0.
+func (w *ways) lead(next [][]int, from int, to []int) bool {
+	w.round++
+	w.steps -= len(to)
+	for _, n := range to {
+		w.wanted[n] = w.round
+	}
+	w.queue = append(w.queue[:0], from)
+	w.seen[from] = w.round
+	for at := 0; at < len(w.queue) && w.steps >= 0; at++ {
+		node := w.queue[at]
+		if w.wanted[node] == w.round {
+			return true
+		}
+		w.steps -= len(next[node])
+		for _, n := range next[node] {
+			if w.seen[n] != w.round {
+				w.seen[n] = w.round
+				w.queue = append(w.queue, n)
 			}
 		}
 	}
-	return seen
+	return false
 }
 
 // missingFiles is WD025.

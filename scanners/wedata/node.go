@@ -126,7 +126,7 @@ func (n *node) way(top *node, element func(int32) string) string {
 		case at.parent.kind == array:
 			steps = append(steps, element(at.index))
 		default:
-			steps = append(steps, strings.NewReplacer("~", "~0", "/", "~1").Replace(at.key))
+			steps = append(steps, escapeStep(at.key))
 		}
 	}
 	var b strings.Builder
@@ -135,6 +135,14 @@ func (n *node) way(top *node, element func(int32) string) string {
 		b.WriteString(steps[i])
 	}
 	return b.String()
+}
+
+// escapeStep writes a key as a step of a JSON pointer.
+func escapeStep(key string) string {
+	if !strings.ContainsAny(key, "~/") {
+		return key
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
 func decimal(n int32) string {

@@ -126,3 +126,50 @@ func TestManyTasks(t *testing.T) {
 	require.Equal(t, "WD004", found[0].Rule)
 	require.Less(t, len(found[0].Message.En), 500)
 }
+
+func TestWhatIsToldIsPrintable(t *testing.T) {
+	found := find(t, wedata.New(), map[string]string{"a.json": `{"TaskBaseAttribute": {"TaskId": "1\u001b[31m", "TaskName": "x\u001b[2J\n\u202ey", "OwnerUin": ""}, "TaskSchedulerConfiguration": {"CycleType": "A\u0007"}}`})
+	require.Len(t, found, 2)
+	for _, f := range found {
+		for _, s := range []string{f.Message.En, f.Message.Zh, f.Anchor, f.Pointer} {
+			require.NotContains(t, s, "\x1b")
+			require.NotContains(t, s, "\x07")
+			require.NotContains(t, s, "\n")
+		}
+	}
+}
+
+// manyTasks is an answer of the API with n tasks in a chain, each of which reads what
+// the one before it writes, on one line.
+func manyTasks(n int) string {
+	var b strings.Builder
+	b.WriteString(`{"Response": {"Data": {"Items": [`)
+	for i := range n {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		code := fmt.Sprintf("-- step %d\nINSERT OVERWRITE TABLE dwd.t%d PARTITION (dt = '${yyyyMMdd-1d}')\nSELECT id, name, amount FROM dwd.t%d a LEFT JOIN dim.d b ON a.id = b.id WHERE a.r = '${region}'", i, i, i-1)
+		fmt.Fprintf(&b, `{"TaskBaseAttribute": {"TaskId": "%d", "TaskName": "t%d", "TaskTypeId": 34, "OwnerUin": "1", "WorkflowId": "w"}, "TaskConfiguration": {"ResourceGroup": "r", "CodeContent": "%s"}, "TaskSchedulerConfiguration": {"CycleType": "DAY_CYCLE", "CrontabExpression": "0 0 2 * * ? *", "UpstreamDependencyConfigList": [{"TaskId": "%d"}]}}`,
+			i, i, base64.StdEncoding.EncodeToString([]byte(code)), (i+n-1)%n)
+	}
+	b.WriteString(`]}}}`)
+	return b.String()
+}
+
+func BenchmarkScan(b *testing.B) {
+	for _, n := range []int{1000, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			content := manyTasks(n)
+			pkg := openPackage(b, map[string]string{"a.json": content})
+			s := wedata.New()
+			b.SetBytes(int64(len(content)))
+			b.ReportAllocs()
+			for b.Loop() {
+				var found gathered
+				if _, err := s.Scan(b.Context(), pkg, &found); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -28,9 +28,21 @@ func cycleType(c *check) {
 // cronOf is the expression of a schedule, and where it stands.
 func (s schedule) cron() *node { return s.get("crontabexpression", "crontab", "cronexpression") }
 
+// cronProblem remembers the answers, since most tasks share a few expressions.
+func (c *check) cronProblem(expr string) (report.Text, bool) {
+	if problem, ok := c.crons[expr]; ok {
+		return problem, problem.En != ""
+	}
+	problem, bad := cron.QuartzProblem(expr)
+	if c.crons == nil {
+		c.crons = map[string]report.Text{}
+	}
+	c.crons[expr] = problem
+	return problem, bad
+}
+
 // cronExpression is WD008.
 func cronExpression(c *check) {
-	fine := map[string]bool{} // most tasks share a few expressions
 	for _, s := range c.schedules() {
 		at := s.cron()
 		expr := at.text()
@@ -43,12 +55,10 @@ func cronExpression(c *check) {
 			}
 			continue
 		}
-		if placeholder(expr) || fine[expr] {
+		if placeholder(expr) {
 			continue
 		}
-		problem, bad := cron.QuartzProblem(expr)
-		fine[expr] = !bad
-		if bad {
+		if problem, bad := c.cronProblem(expr); bad {
 			c.atSchedule(s, at, "", "", say("%s has an invalid cron expression, %q: %s.", "%s 的 cron 表达式 %q 非法：%s。", s.label(), clip(expr), problem))
 		}
 	}
@@ -107,7 +117,7 @@ func cronAgainstCycle(c *check) {
 		if at.text() == "" || placeholder(at.text()) || !ok || said.rank == 0 {
 			continue
 		}
-		if _, bad := cron.QuartzProblem(at.text()); bad {
+		if _, bad := c.cronProblem(at.text()); bad {
 			continue
 		}
 		meant := pace(at.text())
@@ -303,7 +313,7 @@ func steps(c *check) {
 		step, given := at.whole()
 		if !given {
 			at = s.cron()
-			if _, bad := cron.QuartzProblem(at.text()); bad {
+			if _, bad := c.cronProblem(at.text()); bad {
 				continue
 			}
 			f := strings.Fields(at.text())
