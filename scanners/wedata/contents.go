@@ -564,13 +564,19 @@ func variables(c *check) {
 }
 
 // unreferenced is WD027. A file counts as referred to when a resource names it, its
-// folder or its base name, or when other code mentions it.
+// folder or its base name, when a task is called like it, or when other code mentions
+// it.
 func unreferenced(c *check) {
 	for _, b := range c.bundles {
 		if b.manifest == nil || b.broken || len(b.resources) == 0 {
 			continue
 		}
-		named := map[string]bool{} // paths, folders and base names
+		named := map[string]bool{} // paths, folders, base names, and tasks
+		for _, t := range c.tasks {
+			if t.doc.bundle == b {
+				named[t.id], named[t.name] = true, true
+			}
+		}
 		for _, doc := range append([]*document{b.manifest}, b.resources...) {
 			for _, root := range doc.roots {
 				for _, top := range root.fields() {
@@ -609,7 +615,7 @@ func unreferenced(c *check) {
 				continue
 			}
 			by := mentioned[stem(f.Path)]
-			used := len(by) > 1 || len(by) == 1 && by[0] != f.Path
+			used := named[stem(p)] || len(by) > 1 || len(by) == 1 && by[0] != f.Path
 			for folder := p; !used && strings.Contains(folder, "/"); {
 				folder = folder[:strings.LastIndexByte(folder, '/')]
 				used = folder != "src" && named[folder]
