@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -172,4 +173,46 @@ func BenchmarkScan(b *testing.B) {
 			}
 		})
 	}
+}
+
+// FuzzScan runs all rules over what the fuzzer makes of a manifest, a resource, a
+// JSON file and code.
+func FuzzScan(f *testing.F) {
+	cases, err := filepath.Glob("testdata/*/*.case")
+	require.NoError(f, err)
+	for _, path := range cases {
+		files := readCase(f, path)
+		var manifest, resource, jsons, code string
+		for name, content := range files {
+			switch {
+			case strings.HasSuffix(name, "wedata.yml"):
+				manifest = content
+			case strings.HasSuffix(name, ".yml"):
+				resource = content
+			case strings.HasSuffix(name, ".json"):
+				jsons = content
+			case strings.HasPrefix(name, "src/"):
+				code = content
+			}
+		}
+		f.Add(manifest, resource, jsons, code)
+	}
+	f.Fuzz(func(t *testing.T, manifest, resource, jsons, code string) {
+		pkg := openPackage(t, map[string]string{"wedata.yml": manifest, "resources/task/a.yml": resource, "a.json": jsons, "src/load.sql": code, "src/task/load.sql": code, "src/load.sh": code})
+		s := wedata.New()
+		var first, second gathered
+		coverage, err := s.Scan(t.Context(), pkg, &first)
+		require.NoError(t, err)
+		require.LessOrEqual(t, coverage.Seen, coverage.Eligible)
+		_, err = s.Scan(t.Context(), pkg, &second)
+		require.NoError(t, err)
+		require.Equal(t, first, second)
+		for _, f := range first {
+			require.NotEmpty(t, f.Path)
+			require.NotEmpty(t, f.Message.En)
+			require.NotEmpty(t, f.Message.Zh)
+			require.NotEmpty(t, f.Anchor)
+			require.NotContains(t, f.Message.En+f.Message.Zh, "%!", "a message's arguments fit")
+		}
+	})
 }
