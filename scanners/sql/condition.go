@@ -203,7 +203,8 @@ func (s *Statement) mentions(from, to int, each func(mention)) bool {
 		case end == i+1 && k == lex.Word && (s.Keyword(i) != lex.None && !columnWords.Has(s.Keyword(i)) || constantWord(s.Text(i))):
 		case end == i+1 && k == lex.Template:
 		case end == i+1 && k == lex.Quoted && s.Text(i)[0] == '"' && !s.quotesNames():
-		case s.Kind(end) == lex.LParen: // a function
+		case s.Kind(end) == lex.LParen && s.Text(end+1) != "+": // a function; (+) is Oracle's outer join
+		case end == i+1 && s.Text(i-1) == "::": // a type
 		case end == i+1 && s.Keyword(i-1) == lex.As:
 		case end == i+1 && (s.Kind(end) == lex.String && k == lex.Word): // DATE '2024-01-01'
 		case end == i+1:

@@ -32,6 +32,8 @@ type fileView struct {
 	embedded bool
 	// dynamic: dynamic partitions are permitted, or another file may permit them.
 	dynamic bool
+	// dynamicOverwrite: INSERT OVERWRITE replaces only the partitions that it writes.
+	dynamicOverwrite bool
 	// stored: the file sets a default format for tables.
 	stored bool
 
@@ -101,6 +103,9 @@ func (v *fileView) notice(s *Statement) {
 	switch s.Verb {
 	case lex.Set:
 		v.dynamic = v.dynamic || s.Has(lex.Nonstrict)
+		if s.is(s.Head+1, "SPARK") && s.is(s.Len()-1, "DYNAMIC") {
+			v.dynamicOverwrite = true
+		}
 		if s.is(s.Head+1, "HIVE") && s.is(s.Head+5, "FILEFORMAT") {
 			v.stored = true
 		}
@@ -245,7 +250,7 @@ func (a *analyst) read(ctx context.Context, v *fileView, text string) (*draft, e
 		}
 		v.follow(s)
 		v.drops(s)
-		d.steps += s.steps
+		d.steps += s.steps + s.shape.visited()
 		a.buffer.Tokens, a.buffer.Comments, a.buffer.shape = s.Tokens, s.Comments, s.shape
 	}
 	d.steps += split.lex.Steps()

@@ -119,14 +119,14 @@ func TestDecide(t *testing.T) {
 }
 
 func TestFilesComeInOrderAndAreCounted(t *testing.T) {
-	findings, coverage := scan(t, entry{"b.sql", "DELETE FROM b"}, entry{"a.sql", "DELETE FROM a"}, entry{"c.txt", "DELETE FROM c"})
+	findings, coverage := scan(t, entry{"b.sql", "-- b\nDELETE FROM b"}, entry{"a.sql", "-- a\nDELETE FROM a"}, entry{"c.txt", "DELETE FROM c"})
 	require.Equal(t, []string{"a.sql", "b.sql"}, []string{findings[0].Path, findings[1].Path})
 	require.Equal(t, task.Coverage{Eligible: 2, Seen: 2}, coverage)
 }
 
 func TestWhatCannotBeReadIsCoverage(t *testing.T) {
 	long := strings.Repeat("SELECT a FROM t;\n", maxText/16)
-	findings, coverage := scan(t, entry{"a.sql", "SELECT a FROM t"}, entry{"long.sql", long})
+	findings, coverage := scan(t, entry{"a.sql", "-- a\nSELECT a FROM t"}, entry{"long.sql", long})
 	require.Empty(t, findings)
 	require.Equal(t, 2, coverage.Eligible)
 	require.Equal(t, 1, coverage.Seen)
@@ -154,8 +154,8 @@ func TestEncodings(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s:%d:%d %s", f.Path, f.Line, f.Column, f.Rule))
 	}
 	require.Equal(t, []string{
-		"1.sql:1:1 ENC001", "1.sql:2:14 SQL001", "2.sql:1:1 ENC002", "2.sql:1:8 SQL001",
-		"3.sql:1:1 ENC003", "4.sql:1:1 ENC004", "4.sql:1:1 SQL000",
+		"1.sql:1:1 ENC001", "1.sql:2:14 SQL001", "2.sql:1:1 ENC002", "2.sql:1:1 SQL036", "2.sql:1:8 SQL001",
+		"3.sql:1:1 ENC003", "3.sql:1:1 SQL036", "4.sql:1:1 ENC004", "4.sql:1:1 SQL000",
 	}, got)
 	require.Equal(t, 3, coverage.Seen)
 	require.Equal(t, "4.sql", coverage.Degraded[0].Path)

@@ -172,6 +172,7 @@ func (s *Statement) defineColumn(d *definition, i, end int) (definedColumn, bool
 
 // defineOptions reads what stands behind the list of columns.
 func (s *Statement) defineOptions(d *definition, i int) {
+	first := i
 	for ; i < s.Len(); i = s.Next(i) {
 		switch s.Kind(i) {
 		case lex.Template:
@@ -238,7 +239,7 @@ func (s *Statement) defineOptions(d *definition, i int) {
 				d.asQuery = true
 				return
 			}
-			if s.Kind(i+1) == lex.Word || s.Kind(i+1) == lex.Quoted {
+			if i == first && (s.Kind(i+1) == lex.Word || s.Kind(i+1) == lex.Quoted) {
 				d.like = true // ClickHouse: CREATE TABLE a AS b
 			}
 		case lex.None:
