@@ -50,7 +50,7 @@ func plainSecrets(s *Statement, out *hits) {
 		default:
 			continue
 		}
-		if value == 0 && s.namesSecret(i) {
+		if next := s.Kind(i + 1); value == 0 && (next == lex.Op || next == lex.String) && s.namesSecret(i) {
 			value = s.propertyValue(i, condition && t.Kind != lex.String)
 		}
 		if value > 0 && value != reported {
