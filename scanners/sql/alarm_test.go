@@ -222,3 +222,32 @@ func TestDialects(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { require.Equal(t, c.want, strings.Join(foundIn(t, c.path, c.text), " "), c.text) })
 	}
 }
+
+// Statements of absurd size cost what their length says, and are coverage at worst.
+func TestSizeIsNoTrouble(t *testing.T) {
+	const many = 100_000
+	for _, c := range []struct{ name, text, want, degraded string }{
+		{"one long line", "SELECT a FROM t WHERE b = 1" + strings.Repeat(" OR (order_status = 2 AND customer_name LIKE 'prefix%' AND region_id IN (1001, 2002))", 9<<20/85), "", ""},
+		{"long IN list", "SELECT a FROM t WHERE b IN (1" + strings.Repeat(", 12345", many) + ")", "", ""},
+		{"many rows", "INSERT INTO t (a, b) VALUES (1, 2)" + strings.Repeat(", (1, 'x')", many), "", ""},
+		{"many brackets", "SELECT " + strings.Repeat("(", many) + "1" + strings.Repeat(")", many) + " AS a FROM t", "", "1 statement(s) nested too deeply to check as a whole, the first in line 1"},
+		{"many nested queries", strings.Repeat("SELECT a FROM (", 10_000) + "SELECT a FROM t" + strings.Repeat(") x", 10_000), "SQL026", ""},
+		{"many CASEs", "SELECT " + strings.Repeat("CASE WHEN a = 1 THEN ", many) + "1" + strings.Repeat(" END", many) + " AS a FROM t WHERE " + strings.Repeat("CASE WHEN a = 1 THEN ", many) + "1" + strings.Repeat(" END", many) + " = 1", "", ""},
+		{"many branches", "SELECT a FROM t" + strings.Repeat(" UNION ALL SELECT a FROM t", many), "", ""},
+		{"many sources", "SELECT 1 AS a FROM t" + strings.Repeat(", t", many), "", ""},
+		{"many table expressions", "WITH a AS (SELECT b FROM t)" + strings.Repeat(", a AS (SELECT b FROM a)", many) + " SELECT b FROM a", "", ""},
+		{"many columns", "CREATE TABLE IF NOT EXISTS ads_t (a INT COMMENT 'a'" + strings.Repeat(", b STRING COMMENT 'b'", many) + ") COMMENT 't'", "", ""},
+		{"many statements", strings.Repeat("SELECT a FROM t WHERE b = 1;", many), "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := look(t, "a.sql", c.text)
+			ids := []string{}
+			for _, f := range got.findings {
+				ids = append(ids, f.Rule)
+			}
+			require.Equal(t, c.want, strings.Join(ids, " "))
+			require.Equal(t, c.degraded, strings.Join(got.degraded, "\n"))
+			require.Less(t, got.steps, 80*len(c.text))
+		})
+	}
+}

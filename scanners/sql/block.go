@@ -166,7 +166,7 @@ func (o *outline) visited() int {
 	if o == nil {
 		return 0
 	}
-	return o.visits + len(o.blocks) + len(o.sources)
+	return o.visits
 }
 
 func (o *outline) reset() {

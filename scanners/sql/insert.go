@@ -85,7 +85,8 @@ func (s *Statement) insertion(i int) (insertion, bool) {
 	}
 	x.name = span{int32(n), int32(end)}
 	n = end
-	for n < x.end {
+	const far = 32 // words that mean nothing here
+	for odd := 0; n < x.end && odd < far && s.Keyword(n) != lex.Insert; {
 		switch k := s.Keyword(n); {
 		case k == lex.Partition && s.Kind(n+1) == lex.LParen:
 			close := s.behind(n+1) - 1
@@ -114,6 +115,7 @@ func (s *Statement) insertion(i int) (insertion, bool) {
 		case s.Kind(n) == lex.Template:
 			return x, true // it may say anything
 		default:
+			odd++
 			n++
 		}
 	}
@@ -307,6 +309,9 @@ func readsWhatItOverwrites(s *Statement, out *hits) {
 		}
 		for n := range o.sources {
 			src := &o.sources[n]
+			if !s.spend(1) {
+				return
+			}
 			if src.kind != tableSource || src.name.empty() {
 				continue
 			}
@@ -334,6 +339,9 @@ func layerViolation(s *Statement, out *hits) {
 		said := map[string]bool{}
 		for n := range o.sources {
 			src := &o.sources[n]
+			if !s.spend(1) {
+				return
+			}
 			if src.kind != tableSource || src.name.empty() || int(src.at) < from || int(src.at) >= to || s.cteOf(src) >= 0 {
 				continue
 			}

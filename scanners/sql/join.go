@@ -220,6 +220,9 @@ func (s *Statement) singleRow(src *source) bool {
 	}
 	list := b.parts[listClause]
 	for i := int(list.from); list.exists() && i < int(list.to); i++ {
+		if !s.spend(1) {
+			return true
+		}
 		if s.Kind(i) == lex.Word && s.Kind(i+1) == lex.LParen && aggregate(s.Text(i)) {
 			// max(a) over (…) is none
 			if behind := s.behind(i + 1); s.Keyword(behind) != lex.Over {
@@ -250,7 +253,7 @@ func (s *Statement) cteOf(src *source) int32 {
 		return -1
 	}
 	for c := len(o.ctes) - 1; c >= 0; c-- {
-		if o.visits++; o.visits > 64*len(s.Tokens)+10_000 {
+		if !s.spend(1) {
 			return -1
 		}
 		if s.sameName(int(o.ctes[c].name), int(src.name.from)) {

@@ -9,7 +9,7 @@ import (
 
 // tableOf is the table of the package that a source reads, or nil.
 func (s *Statement) tableOf(src *source) *knownTable {
-	if src.kind != tableSource || src.name.empty() || s.cteOf(src) >= 0 {
+	if !s.spend(4) || src.kind != tableSource || src.name.empty() || s.cteOf(src) >= 0 {
 		return nil
 	}
 	return s.file.tables.find(s.tableName(src.name), s.file.database)
@@ -90,7 +90,7 @@ func (s *Statement) filtered(b *block, n int32, t *knownTable) bool {
 		r := &o.blocks[bi]
 		reads := false
 		for k := r.first; k >= 0; k = o.sources[k].next {
-			if o.visits++; o.visits > 64*len(s.Tokens)+10_000 {
+			if !s.spend(1) {
 				return true
 			}
 			reads = reads || s.cteOf(&o.sources[k]) == b.cte
@@ -146,6 +146,9 @@ func (s *Statement) onlyPartitions(b *block, t *knownTable) bool {
 		return true
 	}
 	for i := int(list.from); i < int(list.to); i++ {
+		if !s.spend(1) {
+			return true
+		}
 		if s.Kind(i) == lex.Star {
 			return false
 		}
@@ -191,7 +194,7 @@ func functionOnPartition(s *Statement, out *hits) {
 // of the block's sources, and none of another kind.
 func (s *Statement) wrapsPartition(b *block, from, to int) bool {
 	for i := from; i < to; i++ {
-		if s.Keyword(i) == lex.Select || s.Keyword(i) == lex.Case {
+		if s.Keyword(i) == lex.Select || s.Keyword(i) == lex.Case || !s.spend(1) {
 			return false
 		}
 	}
@@ -436,7 +439,7 @@ func (s *Statement) operandClass(b *block, from, to int) (class, bool) {
 	found, in := tableColumn{}, 0
 	for n := b.first; n >= 0; n = o.sources[n].next {
 		t := s.tableOf(&o.sources[n])
-		if t == nil || !t.listed {
+		if t == nil || !t.listed || !s.spend(len(t.columns)/8) {
 			return unknownClass, false
 		}
 		if col, ok := t.column(name); ok {
@@ -588,6 +591,9 @@ func (s *Statement) ofOneSource(b *block, name string) bool {
 // yields reports whether a source has a column; known is false if that cannot be told.
 func (s *Statement) yields(src *source, name string) (has, known bool) {
 	if t := s.tableOf(src); t != nil {
+		if !s.spend(len(t.columns) / 8) {
+			return false, false
+		}
 		_, has = t.column(name)
 		return has, has || t.listed
 	}
@@ -605,7 +611,7 @@ func (s *Statement) yields(src *source, name string) (has, known bool) {
 	}
 	list := o.blocks[q].parts[listClause]
 	for i := int(list.from); i < int(list.to); i = s.Next(i) {
-		if o.visits++; o.visits > 64*len(s.Tokens)+10_000 {
+		if !s.spend(1) {
 			return false, false
 		}
 		if end := i+1 >= int(list.to) || s.Kind(i+1) == lex.Comma; end {

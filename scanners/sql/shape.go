@@ -31,7 +31,7 @@ func notInQuery(s *Statement, out *hits) {
 func (s *Statement) excludesNull(b *block) bool {
 	where := b.parts[whereClause]
 	for i := int(where.from); where.exists() && i < int(where.to); i++ {
-		if s.Keyword(i) == lex.Is && s.Keyword(i+1) == lex.Not && s.Keyword(i+2) == lex.Null {
+		if s.Keyword(i) == lex.Is && s.Keyword(i+1) == lex.Not && s.Keyword(i+2) == lex.Null || !s.spend(1) {
 			return true
 		}
 	}
@@ -76,6 +76,9 @@ func (s *Statement) limitedOtherwise(b *block) bool {
 		return true
 	}
 	for i := int(b.order); i < int(b.end); i = s.Next(i) {
+		if !s.spend(1) {
+			return true
+		}
 		if s.Kind(i) == lex.Template && (i+1 >= int(b.end) || s.Keyword(i+1) == lex.None) && s.operand(i-1) && !s.Glued(i) {
 			return true
 		}
@@ -138,12 +141,17 @@ func (s *Statement) sortsOtherwise(b *block) bool {
 // unionColumns is SQL025.
 func unionColumns(s *Statement, out *hits) {
 	o := s.outline()
+	head, want := int32(-1), 0
 	for bi := range o.blocks {
 		b := &o.blocks[bi]
 		if b.op == lex.None || int(b.head) == bi {
 			continue
 		}
-		want, got := s.columnCount(&o.blocks[b.head]), s.columnCount(b)
+		if b.head != head {
+			head = b.head
+			want = s.columnCount(&o.blocks[head])
+		}
+		got := s.columnCount(b)
 		if want <= 0 || got <= 0 || want == got {
 			continue
 		}
@@ -186,6 +194,9 @@ func (s *Statement) columnCount(b *block) int {
 	empty := true
 	start := i
 	for ; i < int(list.to); i = s.Next(i) {
+		if !s.spend(1) {
+			return 0
+		}
 		switch s.Kind(i) {
 		case lex.Comma:
 			if empty {
