@@ -20,6 +20,7 @@ import (
 	"github.com/factgate/factgate/scanners/excel"
 	"github.com/factgate/factgate/scanners/sql"
 	"github.com/factgate/factgate/scanners/unittest"
+	"github.com/factgate/factgate/scanners/wedata"
 )
 
 // scannerList is every scanner that this binary runs; one line each.
@@ -28,6 +29,7 @@ func scannerList() []scanners.Scanner {
 		sql.New(),
 		excel.New(excel.Config{}),
 		unittest.New(unittest.Config{}),
+		wedata.New(),
 	}
 }
 

@@ -111,14 +111,14 @@ type Writer struct {
 	w       *bufio.Writer
 	counts  Counts
 	written int
-	rules   map[string]int // errors by rule
+	rules   map[Severity]map[string]int // unsuppressed findings
 	err     error
 }
 
 // NewWriter writes the header and returns a writer of findings.
 func NewWriter(w io.Writer, h Header) *Writer {
 	h.Format = 1
-	out := &Writer{w: bufio.NewWriter(w), rules: map[string]int{}}
+	out := &Writer{w: bufio.NewWriter(w), rules: map[Severity]map[string]int{}}
 	out.line(h)
 	return out
 }
@@ -129,8 +129,11 @@ func (w *Writer) Add(f Finding) {
 	f.Suppressed = f.Suppressed || f.Suppression != nil
 	w.counts.Add(f)
 	failing := f.Severity == Error && !f.Suppressed
-	if failing {
-		w.rules[f.Rule]++
+	if !f.Suppressed {
+		if w.rules[f.Severity] == nil {
+			w.rules[f.Severity] = map[string]int{}
+		}
+		w.rules[f.Severity][f.Rule]++
 	}
 	limit := MaxFindings
 	if !failing {
@@ -183,16 +186,17 @@ func (w *Writer) line(v any) {
 // Counts returns what was counted so far, written or not.
 func (w *Writer) Counts() Counts { return w.counts }
 
-// RuleCount is how often a rule found an error.
+// RuleCount is how often a rule found something.
 type RuleCount struct {
 	Rule  string
 	Count int
 }
 
-// Failing returns the rules with errors, the most frequent first.
-func (w *Writer) Failing() []RuleCount {
+// Failing returns the rules with unsuppressed findings of a severity, the most
+// frequent first.
+func (w *Writer) Failing(s Severity) []RuleCount {
 	var out []RuleCount
-	for rule, n := range w.rules {
+	for rule, n := range w.rules[s] {
 		out = append(out, RuleCount{rule, n})
 	}
 	slices.SortFunc(out, func(a, b RuleCount) int {

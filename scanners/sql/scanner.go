@@ -74,8 +74,11 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 	if err := ctx.Err(); err != nil {
 		return scanners.Decision{}, err
 	}
-	if slices.ContainsFunc(pkg.Files(), eligible) {
-		return scanners.TakePart(), nil
+	if files := len(slices.DeleteFunc(pkg.Files(), func(f *zippkg.File) bool { return !eligible(f) })); files > 0 {
+		return scanners.TakePartBecause(report.Text{
+			En: fmt.Sprintf("SQL files in the package: %d", files),
+			Zh: fmt.Sprintf("安装包中有 %d 个 SQL 文件", files),
+		}), nil
 	}
 	list := strings.Join(extensions[:], " ")
 	return scanners.Decline(scanners.NoMatchingFiles, report.Text{
