@@ -58,8 +58,13 @@ func newAnalyst(rules *ruleSet, settings *settings) *analyst {
 	return &analyst{rules: rules, settings: settings, tables: newCatalogue(), room: maxScripts, buffer: Statement{shape: &outline{}}}
 }
 
-// survey is the first pass over a text. It returns an error only when ctx ends.
-func (a *analyst) survey(ctx context.Context, path, text string, embedded bool, dialect Dialect) (*fileView, int, error) {
+// survey is the first pass over a text, which stands in a file of its own or is a piece
+// of another. It returns an error only when ctx ends.
+func (a *analyst) survey(ctx context.Context, path, text string, of *piece) (*fileView, int, error) {
+	dialect, fallback := Unknown, Unknown
+	if of != nil {
+		dialect, fallback = of.dialect, of.fallback
+	}
 	if named := a.settings.dialectOf(path); named != Unknown {
 		dialect = named
 	} else if named := dialectOfHeader(text); named != Unknown && dialect == Unknown {
@@ -67,7 +72,7 @@ func (a *analyst) survey(ctx context.Context, path, text string, embedded bool, 
 	} else if dialect == Unknown {
 		dialect = dialectOfPath(path)
 	}
-	v := &fileView{path: path, dialect: dialect, settings: a.settings, tables: a.tables, embedded: embedded}
+	v := &fileView{path: path, dialect: dialect, settings: a.settings, tables: a.tables, embedded: of != nil}
 	var vote votes
 	steps := 0
 	for n, opt := range readings(dialect, text) {
@@ -100,7 +105,9 @@ func (a *analyst) survey(ctx context.Context, path, text string, embedded bool, 
 		}
 	}
 	if v.dialect == Unknown {
-		v.dialect = vote.elect()
+		if v.dialect = vote.elect(); v.dialect == Unknown {
+			v.dialect = fallback
+		}
 	}
 	v.database = ""
 	if v.kept.full {

@@ -38,7 +38,7 @@ func look(t testing.TB, path, text string) analysis {
 	t.Helper()
 	s := New().(*scanner)
 	a := newAnalyst(s.rules, s.settings)
-	v, surveyed, err := a.survey(context.Background(), path, text, false, Unknown)
+	v, surveyed, err := a.survey(context.Background(), path, text, nil)
 	require.NoError(t, err)
 	got, err := a.analyse(context.Background(), v, text)
 	require.NoError(t, err)
@@ -369,7 +369,7 @@ func TestAnalysisEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	s := New().(*scanner)
-	_, _, err := newAnalyst(s.rules, s.settings).survey(ctx, "a.sql", "SELECT a;", false, Unknown)
+	_, _, err := newAnalyst(s.rules, s.settings).survey(ctx, "a.sql", "SELECT a;", nil)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
