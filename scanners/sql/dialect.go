@@ -82,7 +82,7 @@ func dialectOfHeader(text string) Dialect {
 	head := text[:min(len(text), long)]
 	for range lines {
 		line, rest, more := strings.Cut(head, "\n")
-		line = strings.ToLower(strings.Trim(line, " \t\r/*-#"))
+		line = strings.ToLower(strings.Trim(line, " \t\r/*-#{}"))
 		if strings.HasPrefix(line, "odps sql") {
 			return MaxCompute
 		}

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/encoding/simplifiedchinese"
 
@@ -59,7 +62,7 @@ func TestGolden(t *testing.T) {
 	cases, err := os.ReadDir("testdata")
 	require.NoError(t, err)
 	for _, c := range cases {
-		if c.Name() == "fuzz" {
+		if c.Name() == "fuzz" || ruleFolder.MatchString(c.Name()) {
 			continue
 		}
 		t.Run(c.Name(), func(t *testing.T) {
@@ -85,6 +88,44 @@ func TestGolden(t *testing.T) {
 			want, err := os.ReadFile(filepath.Join(dir, golden))
 			require.NoError(t, err)
 			require.Equal(t, string(want), got)
+		})
+	}
+}
+
+var ruleFolder = regexp.MustCompile("^SQL[0-9]{3}$")
+
+// TestGoldenRules holds each rule to its folder, in which every file is a package: one
+// that is bad in a dialect breaks the rule, and one that is good breaks none at all.
+func TestGoldenRules(t *testing.T) {
+	for _, r := range table() {
+		t.Run(r.ID, func(t *testing.T) {
+			dir := filepath.Join("testdata", r.ID)
+			const golden = "findings.golden"
+			sources, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			var got strings.Builder
+			for _, s := range sources {
+				if s.Name() == golden {
+					continue
+				}
+				b, err := os.ReadFile(filepath.Join(dir, s.Name()))
+				require.NoError(t, err)
+				findings, coverage := scan(t, entry{r.ID + "/" + s.Name(), string(b)}, entry{"x/readme.md", ""})
+				broken := slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Rule == r.ID })
+				if strings.HasPrefix(s.Name(), "good-") {
+					assert.Empty(t, findings, s.Name())
+				} else {
+					assert.True(t, broken, s.Name())
+				}
+				assert.Empty(t, coverage.Degraded, s.Name())
+				got.WriteString(show(findings, coverage))
+			}
+			if *update {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, golden), []byte(got.String()), 0o644))
+			}
+			want, err := os.ReadFile(filepath.Join(dir, golden))
+			require.NoError(t, err)
+			require.Equal(t, string(want), got.String())
 		})
 	}
 }
