@@ -161,6 +161,14 @@ func (s *Statement) outline() *outline {
 	return s.shape
 }
 
+// visited is a measure of the work that rules have done on the outline.
+func (o *outline) visited() int {
+	if o == nil {
+		return 0
+	}
+	return o.visits
+}
+
 func (o *outline) reset() {
 	if o == nil {
 		return
@@ -716,8 +724,9 @@ func (o *outline) fromWord(s *Statement, i int, f *frame, k, next lex.Keyword) b
 			f.on = target
 		}
 	case lex.Using:
-		if f.source >= 0 && bracket {
+		if f.source >= 0 && !f.expect {
 			o.sources[f.source].using = true
+			f.lateral = !bracket // ClickHouse: USING a, b
 		}
 	default:
 		return !f.expect && notAliases.Has(k) && s.Keyword(i-1) != lex.As
