@@ -27,7 +27,7 @@ type Config struct {
 // Limits bound what one file may cost. A field that is zero takes its default.
 type Limits struct {
 	FileBytes int64 // 10 MiB
-	Nodes     int   // values in a file: 1 million
+	Nodes     int   // values in a file: 500,000; in YAML, lines and commas
 	Depth     int   // of nested values: 200
 }
 
@@ -36,7 +36,7 @@ func (l Limits) withDefaults() Limits {
 		l.FileBytes = 10 << 20
 	}
 	if l.Nodes <= 0 {
-		l.Nodes = 1_000_000
+		l.Nodes = 500_000
 	}
 	if l.Depth <= 0 {
 		l.Depth = 200
