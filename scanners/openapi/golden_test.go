@@ -253,3 +253,23 @@ func TestAPackageThatCannotBeReadIsNoFinding(t *testing.T) {
 	require.ErrorIs(t, err, source.err)
 	require.Empty(t, all)
 }
+
+// What is secret does not leave the package, in no part of a finding.
+func TestSecretsAreNeverShown(t *testing.T) {
+	const path = "testdata/postman/shop.postman_collection.json"
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	all := found(t, openapi.New(openapi.Config{}), "a.json", string(content))
+	leaks := 0
+	for _, f := range all {
+		if f.Rule == "API040" {
+			leaks++
+		}
+	}
+	require.Equal(t, 10, leaks)
+	said := fmt.Sprintf("%+v", all)
+	for _, value := range []string{"Sh0p-2026!", "k-93811", "s3cr3t-here", "b7a1c9d0", "81723", "pa55word", "c1d2e3f4", "77ab12cd", "Sh0p!", "AKIAABCDEFGHIJKLMNOP"} {
+		require.Contains(t, string(content), value)
+		require.NotContains(t, said, value)
+	}
+}
