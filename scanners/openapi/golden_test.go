@@ -220,6 +220,18 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, b.Describe(), same.Describe(), "no settings change nothing")
 }
 
+func TestWhatIsOverALimitIsDegradedCoverage(t *testing.T) {
+	s := openapi.New(openapi.Config{Limits: openapi.Limits{FileBytes: 100, Depth: 3}})
+	require.Equal(t, "takes part: 0 of 2 read\n"+
+		"degraded deep.json: not read: values are nested more than 3 deep\n"+
+		"degraded long.yaml: not read: the file takes 155 B, more than the limit of 100 B\n", scan(t, s, openPackage(t, map[string][]byte{
+		"deep.json":                []byte(`{"openapi": "3.0.0", "x": [[[1]]]}`),
+		"long.yaml":                []byte("openapi: 3.0.0\n" + strings.Repeat("# long\n", 20)),
+		"node_modules/x/a.json":    []byte(`{"openapi": "3.0.0"}`),
+		"lib/site-packages/a.yaml": []byte("openapi: 3.0.0\n"),
+	})))
+}
+
 // away is a package source that can go away.
 type away struct {
 	*bytes.Reader

@@ -207,6 +207,9 @@ func (c *check) content(content string, is format, yamlToo bool, known *services
 	case err != nil:
 		return 0, nil, err
 	}
+	if t.more {
+		unsure = append(unsure, "only the first document of the file is read")
+	}
 	switch is {
 	case dataService:
 		if c.checkServices(t.root, known, nil) == 0 {
@@ -217,7 +220,7 @@ func (c *check) content(content string, is format, yamlToo bool, known *services
 	case openapi:
 		e, ok := editionOf(t.root)
 		if !ok {
-			return 0, []string{"its version of OpenAPI is not known here"}, nil
+			return 0, append(unsure, "its version of OpenAPI is not known here"), nil
 		}
 		w := newWalker(c, t, e)
 		w.visit(t.root, roots[e])

@@ -43,6 +43,8 @@ func parseYAML(ctx context.Context, content string, limits Limits) (*tree, error
 		return nil, err
 	}
 	r.tree.root = root
+	var more yaml.Node
+	r.tree.more = !errors.Is(in.Decode(&more), io.EOF)
 	return r.tree, nil
 }
 
