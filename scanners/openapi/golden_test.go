@@ -220,6 +220,18 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, b.Describe(), same.Describe(), "no settings change nothing")
 }
 
+func TestWhatIsOverALimitIsDegradedCoverage(t *testing.T) {
+	s := openapi.New(openapi.Config{Limits: openapi.Limits{FileBytes: 100, Depth: 3}})
+	require.Equal(t, "takes part: 0 of 2 read\n"+
+		"degraded deep.json: not read: values are nested more than 3 deep\n"+
+		"degraded long.yaml: not read: the file takes 155 B, more than the limit of 100 B\n", scan(t, s, openPackage(t, map[string][]byte{
+		"deep.json":                []byte(`{"openapi": "3.0.0", "x": [[[1]]]}`),
+		"long.yaml":                []byte("openapi: 3.0.0\n" + strings.Repeat("# long\n", 20)),
+		"node_modules/x/a.json":    []byte(`{"openapi": "3.0.0"}`),
+		"lib/site-packages/a.yaml": []byte("openapi: 3.0.0\n"),
+	})))
+}
+
 // away is a package source that can go away.
 type away struct {
 	*bytes.Reader
@@ -252,4 +264,24 @@ func TestAPackageThatCannotBeReadIsNoFinding(t *testing.T) {
 	_, err = s.Scan(t.Context(), pkg, &all)
 	require.ErrorIs(t, err, source.err)
 	require.Empty(t, all)
+}
+
+// What is secret does not leave the package, in no part of a finding.
+func TestSecretsAreNeverShown(t *testing.T) {
+	const path = "testdata/postman/shop.postman_collection.json"
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	all := found(t, openapi.New(openapi.Config{}), "a.json", string(content))
+	leaks := 0
+	for _, f := range all {
+		if f.Rule == "API040" {
+			leaks++
+		}
+	}
+	require.Equal(t, 10, leaks)
+	said := fmt.Sprintf("%+v", all)
+	for _, value := range []string{"Sh0p-2026!", "k-93811", "s3cr3t-here", "b7a1c9d0", "81723", "pa55word", "c1d2e3f4", "77ab12cd", "Sh0p!", "AKIAABCDEFGHIJKLMNOP"} {
+		require.Contains(t, string(content), value)
+		require.NotContains(t, said, value)
+	}
 }

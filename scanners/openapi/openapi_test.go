@@ -157,6 +157,13 @@ func TestReferencesThatMultiplyAreBounded(t *testing.T) {
 	require.Contains(t, strings.Join(unsure, "\n"), "refer to each other so often")
 }
 
+func TestOnlyTheFirstDocumentIsRead(t *testing.T) {
+	_, unsure := checked(t, "openapi: 3.0.0\ninfo: {title: a, version: '1', description: d}\npaths: {}\n---\na: 1\n", defaults())
+	require.Equal(t, []string{"only the first document of the file is read"}, unsure)
+	_, unsure = checked(t, "---\nopenapi: 3.0.0\ninfo: {title: a, version: '1', description: d}\npaths: {}\n...\n", defaults())
+	require.Empty(t, unsure)
+}
+
 func TestManyFindingsAreCounted(t *testing.T) {
 	content := `{"openapi":"3.0.0","info":{},"paths":{` + strings.Repeat(`"a":{},`, mostKept+10) + `"b":{}}}`
 	c := newCheck(t.Context(), defaults(), DefaultSettings(), "a.json")

@@ -56,6 +56,9 @@ func (p *postman) look(n *node, way []step, in string) {
 			p.look(m.value, append(way, step{index: i}), in)
 		}
 	case text:
+		if in == "raw" {
+			p.body(n, way)
+		}
 		p.tokens(n, way)
 	}
 }
@@ -117,6 +120,34 @@ func (p *postman) leak(n *node, way []step, name string) {
 		Zh: fmt.Sprintf("出现明文凭据（%s），请放入环境变量（如 {{token}}），并更换该凭据。", clip(name, 60))})
 }
 
+// body looks into a text that is JSON, as bodies of requests are.
+func (p *postman) body(n *node, way []step) {
+	if begin := strings.TrimLeft(n.text, " \t\r\n"); begin == "" || begin[0] != '{' && begin[0] != '[' {
+		return
+	}
+	t, err := parseJSON(p.ctx, n.text, p.limits)
+	if err != nil {
+		return // a template, mostly
+	}
+	p.work(len(n.text) / 16)
+	if name := secretMember(t.root); name != "" {
+		p.leak(n, way, name)
+	}
+}
+
+// secretMember names the first member that holds a secret, or returns "".
+func secretMember(n *node) string {
+	for _, m := range n.members {
+		if m.value.kind == text && secretName(m.name) && secret(m.value.text) {
+			return m.name
+		}
+		if name := secretMember(m.value); name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
 // tokens finds credentials that are known by their form, anywhere.
 func (p *postman) tokens(n *node, way []step) {
 	if known := knownToken(n.text); known != "" {
@@ -130,6 +161,14 @@ func (p *postman) address(n *node, way []step) {
 		return // its member raw is looked at by itself
 	}
 	address := n.string()
+	if _, query, ok := strings.Cut(address, "?"); ok && way[len(way)-1].name != "raw" { // beside raw the query stands in parts
+		for pair := range strings.SplitSeq(query, "&") {
+			if name, value, ok := strings.Cut(pair, "="); ok && secretName(name) && secret(value) {
+				p.leak(n, way, name)
+				break
+			}
+		}
+	}
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok || strings.ContainsAny(scheme, "{}") || rest == "" {
 		return

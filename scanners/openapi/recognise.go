@@ -23,8 +23,11 @@ const (
 )
 
 // mayDescribe reports whether interfaces are described in files of such a name, and
-// whether these may be YAML.
+// whether these may be YAML. What package managers fetched describes those of others.
 func mayDescribe(name string) (ok, yamlToo bool) {
+	if fetched(name) {
+		return false, false
+	}
 	switch strings.ToLower(path.Ext(name)) {
 	case ".json":
 		return true, false
@@ -32,6 +35,15 @@ func mayDescribe(name string) (ok, yamlToo bool) {
 		return true, true
 	}
 	return false, false
+}
+
+func fetched(name string) bool {
+	for folder := range strings.SplitSeq(path.Dir(name), "/") {
+		if folder == "node_modules" || folder == "site-packages" {
+			return true
+		}
+	}
+	return false
 }
 
 // recognise looks through a file, as far as it must, for what makes it a description.

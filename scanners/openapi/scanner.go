@@ -27,7 +27,7 @@ type Config struct {
 // Limits bound what one file may cost. A field that is zero takes its default.
 type Limits struct {
 	FileBytes int64 // 10 MiB
-	Nodes     int   // values in a file: 1 million
+	Nodes     int   // values in a file: 500,000; in YAML, lines and commas
 	Depth     int   // of nested values: 200
 }
 
@@ -36,7 +36,7 @@ func (l Limits) withDefaults() Limits {
 		l.FileBytes = 10 << 20
 	}
 	if l.Nodes <= 0 {
-		l.Nodes = 1_000_000
+		l.Nodes = 500_000
 	}
 	if l.Depth <= 0 {
 		l.Depth = 200
@@ -207,6 +207,9 @@ func (c *check) content(content string, is format, yamlToo bool, known *services
 	case err != nil:
 		return 0, nil, err
 	}
+	if t.more {
+		unsure = append(unsure, "only the first document of the file is read")
+	}
 	switch is {
 	case dataService:
 		if c.checkServices(t.root, known, nil) == 0 {
@@ -217,7 +220,7 @@ func (c *check) content(content string, is format, yamlToo bool, known *services
 	case openapi:
 		e, ok := editionOf(t.root)
 		if !ok {
-			return 0, []string{"its version of OpenAPI is not known here"}, nil
+			return 0, append(unsure, "its version of OpenAPI is not known here"), nil
 		}
 		w := newWalker(c, t, e)
 		w.visit(t.root, roots[e])

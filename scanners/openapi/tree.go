@@ -80,6 +80,7 @@ type tree struct {
 	refs []string // the texts of all members that are called $ref, wherever they stand
 	// shared: a node may stand in several places, or inside itself.
 	shared bool
+	more   bool // other documents follow in the file
 }
 
 // malformed is a file that is no JSON or YAML.

@@ -25,6 +25,11 @@ type yamlReader struct {
 
 // parseYAML reads the first document.
 func parseYAML(ctx context.Context, content string, limits Limits) (*tree, error) {
+	// The library has no limit of its own, and takes some hundred bytes for each value.
+	// None comes without a line end or a comma.
+	if strings.Count(content, "\n")+strings.Count(content, ",") > limits.Nodes {
+		return nil, &overLimitError{fmt.Sprintf("it has more than %d lines and commas", limits.Nodes)}
+	}
 	var doc yaml.Node
 	in := yaml.NewDecoder(strings.NewReader(content))
 	if err := in.Decode(&doc); errors.Is(err, io.EOF) {
@@ -38,6 +43,8 @@ func parseYAML(ctx context.Context, content string, limits Limits) (*tree, error
 		return nil, err
 	}
 	r.tree.root = root
+	var more yaml.Node
+	r.tree.more = !errors.Is(in.Decode(&more), io.EOF)
 	return r.tree, nil
 }
 
