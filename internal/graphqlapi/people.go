@@ -30,6 +30,12 @@ func (r *readModelResolver) By(ctx context.Context) string { return who(ctx, r.m
 // By says who.
 func (r *scannerConfiguration) By(ctx context.Context) *string { return given(who(ctx, r.c.By)) }
 
+// By says who, or where it is written.
+func (r *suppressionResolver) By(ctx context.Context) *string { return given(who(ctx, r.s.By)) }
+
+// By says who.
+func (r *appliedConfiguration) By(ctx context.Context) *string { return given(who(ctx, r.c.By)) }
+
 // By says who.
 func (r *waiverResolver) By(ctx context.Context) *string { return given(who(ctx, r.w.By)) }
 
