@@ -86,3 +86,24 @@ func (q *Queries) Baselines(ctx context.Context, tasks []TaskID) (map[TaskID][]B
 	}
 	return out, read, nil
 }
+
+// findingsOfState is the statement for a page of the findings that are new, or that
+// the version before had too. What both have is found by sorting: a join would be
+// planned by guesses about reports that nobody has looked at, and one wrong guess
+// compares each finding of one with each of the other.
+func findingsOfState(state FindingState, conditions string) string {
+	return before + `,
+	sides as (
+		select f.task_id, f.type, f.ordinal, f.identity, false as previously from live.findings f where f.task_id = any($1)` + conditions + `
+		union all
+		select b.task_id, o.type, 0, o.identity, true from before b join live.findings o on o.task_id = b.previous and o.type = b.type),
+	told as (
+		select task_id, type, ordinal, previously, bool_or(previously) over (partition by task_id, type, identity) as unchanged from sides),
+	page as materialized (
+		select * from (
+			select task_id, type, ordinal, row_number() over (partition by task_id order by type, ordinal) as n
+			from told where not previously and unchanged = ` + fmt.Sprint(state == FindingUnchanged) + `) p where n <= $2)
+	select p.task_id, f.* from page p cross join lateral (
+		select ` + findingColumns + ` from live.findings f where f.task_id = p.task_id and f.type = p.type and f.ordinal = p.ordinal limit 1) f
+	order by p.task_id, p.type, p.ordinal`
+}

@@ -119,22 +119,14 @@ func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQu
 				return err
 			}
 		}
-		head, seen := "", ""
-		switch query.State {
-		case FindingNew, FindingUnchanged:
-			head = before + `,
-				seen as materialized (select b.task_id, o.type, o.identity from before b join live.findings o on o.task_id = b.previous and o.type = b.type) `
-			seen = ` left join seen o on o.task_id = t.task_id and o.type = f.type and o.identity = f.identity`
-			if query.State == FindingNew {
-				conditions.WriteString(" and o.identity is null")
-			} else {
-				conditions.WriteString(" and o.identity is not null")
-			}
+		statement := `select t.task_id, f.* from unnest($1::uuid[]) as t (task_id) cross join lateral (
+			select ` + findingColumns + `
+			from live.findings f where f.task_id = t.task_id` + conditions.String() + `
+			order by f.type, f.ordinal limit $2) f order by t.task_id, f.type, f.ordinal`
+		if query.State != "" {
+			statement = findingsOfState(query.State, conditions.String())
 		}
-		rows, err := tx.Query(ctx, head+`select t.task_id, f.* from unnest($1::uuid[]) as t (task_id) cross join lateral (
-			select `+findingColumns+`
-			from live.findings f`+seen+` where f.task_id = t.task_id`+conditions.String()+`
-			order by f.type, f.ordinal limit $2) f order by t.task_id, f.type, f.ordinal`, args...)
+		rows, err := tx.Query(ctx, statement, args...)
 		if err != nil {
 			return err
 		}
