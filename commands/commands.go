@@ -49,6 +49,8 @@ type Log interface {
 //	SkipFact  read models pass by a fact that they cannot apply
 //	EnlistScanner     a scanner's type is waited for
 //	RetireScanner     … and, an operator says, not any more
+//	IssueScannerKey   a scanner may speak for its type over HTTP
+//	RevokeScannerKey  … and not any more
 //
 //	Pseudonym    the token under which facts may speak of a person
 //	NameOf       … and the name that it stands for
@@ -264,6 +266,15 @@ func encode(id eventstore.ID, taskID string, by Origin, facts []task.Fact) ([]ev
 		events[i] = eventstore.Event{ID: eventstore.DeriveID(id, f.Key()), Type: name, Data: data, Metadata: metadata}
 	}
 	return events, nil
+}
+
+// FactID is the id under which a fact of a task is recorded.
+func FactID(taskID string, f task.Fact) string {
+	id, err := parseTaskID(taskID)
+	if err != nil {
+		return ""
+	}
+	return eventstore.DeriveID(id, f.Key()).String()
 }
 
 func storeError(op string, err error) error {

@@ -195,7 +195,8 @@ func (a *attempt) unreadable(ctx context.Context, bad *zippkg.Error) error {
 	if err := a.start(ctx, report.Text{}); err != nil || a.number == 0 {
 		return err
 	}
-	return a.fail(ctx, task.SubTaskFailed{Kind: task.Error, Reason: bad.Message, ReasonZH: bad.MessageZH})
+	en, zh := bad.Text()
+	return a.fail(ctx, task.SubTaskFailed{Kind: task.Error, Reason: en, ReasonZH: zh})
 }
 
 // misconfigured ends the sub-task: only an operator makes it right, and whoever then
@@ -237,6 +238,7 @@ func (a *attempt) scan(work, inside context.Context, pkg, view *zippkg.Package) 
 		return coverage, err
 	})
 	if err == nil {
+		coverage.Degraded = append(coverage.Degraded, unopened(pkg)...)
 		err = w.Close()
 	}
 	_ = out.CloseWithError(err) // nil means io.EOF: the report is whole
@@ -275,6 +277,26 @@ func (a *attempt) scan(work, inside context.Context, pkg, view *zippkg.Package) 
 		})
 		return err
 	})
+}
+
+// unopened tells of the zips in a package into which nobody could look: no scanner
+// knows whether its files are among them.
+func unopened(pkg *zippkg.Package) (told []task.Degraded) {
+	const most = 20 // a fact is no list of everything
+	more := 0
+	for _, w := range pkg.Warnings() {
+		switch {
+		case w.Code != zippkg.WarningNestedUnread && w.Code != zippkg.WarningNestedTooDeep:
+		case len(told) == most:
+			more++
+		default:
+			told = append(told, task.Degraded{Path: w.Path, Reason: w.Message})
+		}
+	}
+	if more > 0 {
+		told[most-1].Reason += fmt.Sprintf("; and %d more such zips", more)
+	}
+	return told
 }
 
 func (a *attempt) fail(ctx context.Context, f task.SubTaskFailed) error {

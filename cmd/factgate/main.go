@@ -20,14 +20,16 @@ import (
 	"github.com/factgate/factgate/scanners/excel"
 	"github.com/factgate/factgate/scanners/sql"
 	"github.com/factgate/factgate/scanners/unittest"
+	"github.com/factgate/factgate/scanners/wedata"
 )
 
 // scannerList is every scanner that this binary runs; one line each.
 func scannerList() []scanners.Scanner {
 	return []scanners.Scanner{
-		sql.New(sql.Config{}),
+		sql.New(),
 		excel.New(excel.Config{}),
 		unittest.New(unittest.Config{}),
+		wedata.New(),
 	}
 }
 

@@ -55,34 +55,40 @@ Exit codes:
 			if s.json {
 				s.format = "json"
 			}
-			if s.scanners, err = s.chosen(args[0]); err != nil {
+			s.out, s.notes = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			if s.scanners, err = s.chosen(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			s.out, s.notes = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return s.run(cmd.Context(), args[1:])
 		},
 	}
 	cmd.Flags().StringVar(&s.format, "format", "text", "text, json or sarif")
 	cmd.Flags().BoolVar(&s.json, "json", false, "the same as --format json")
+	s.external.flag(cmd)
 	return cmd
 }
 
 // scan is one run of the command.
 type scan struct {
 	scanners   []scanners.Scanner
+	external   externals
 	format     string
 	json, zh   bool
 	out, notes io.Writer
 }
 
-func (s *scan) chosen(types string) ([]scanners.Scanner, error) {
+func (s *scan) chosen(ctx context.Context, types string) ([]scanners.Scanner, error) {
 	if !slices.Contains([]string{"text", "json", "sarif"}, s.format) {
 		return nil, fmt.Errorf("--format %q is not known; use text, json or sarif", s.format)
 	}
-	if strings.EqualFold(types, "all") {
-		return scannerList(), nil
+	list, err := s.external.scanners(ctx, func(subTaskType, why string) {
+		p := printer{w: s.notes, zh: s.zh}
+		p.say("%s runs with the network of this machine: %s", "%s 运行时可访问本机网络：%s", subTaskType, why)
+	})
+	if err != nil || strings.EqualFold(types, "all") {
+		return list, err
 	}
-	return chosenScanners(strings.Split(strings.ToUpper(types), ","))
+	return choose(list, strings.Split(strings.ToUpper(types), ","))
 }
 
 // scanReport is what one scanner said.

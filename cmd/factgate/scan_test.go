@@ -89,3 +89,38 @@ func TestScanReadsFilesFoldersAndPackages(t *testing.T) {
 	require.Equal(t, exitError, run(t, "scan", "perl", folder).code)
 	require.Equal(t, exitError, run(t, "scan", "sql", folder, "--format", "xml").code)
 }
+
+func TestAnExternalScannerTakesPart(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, folder, map[string]string{
+		"bin/a.sh": "#!/bin/sh\nif true; then\n",
+		"own.yaml": "type: SQL\ncommand: [\"true\"]\nfiles: [a]\noutput: {format: sarif}\n",
+		"bad.yaml": "type: X\nfiles: [a]\n",
+	})
+	example := filepath.Join("..", "..", "examples", "external", "shellcheck.yaml")
+	here := run(t, "scan", "shellcheck", folder, "--external", example)
+	require.Equal(t, exitFailed, here.code, here.errors)
+	require.Contains(t, here.out, "bin/a.sh:2:10: error SC1073: ")
+
+	var packed bytes.Buffer
+	out := zip.NewWriter(&packed)
+	entry, err := out.Create("bin/a.sh")
+	require.NoError(t, err)
+	_, err = entry.Write([]byte("#!/bin/sh\necho $1\n"))
+	require.NoError(t, err)
+	require.NoError(t, out.Close())
+	archive := filepath.Join(folder, "p.zip")
+	require.NoError(t, os.WriteFile(archive, packed.Bytes(), 0o644))
+	checked := run(t, "check", archive, "--external", example, "--json")
+	require.Zero(t, checked.code, checked.out+checked.errors)
+	require.Contains(t, checked.out, `"SHELLCHECK"`)
+	require.Contains(t, checked.out, `SC2086`)
+
+	taken := run(t, "scan", "sql", folder, "--external", filepath.Join(folder, "own.yaml"))
+	require.Contains(t, taken.errors, "there is a scanner of type SQL already")
+	bad := run(t, "run", "--data", folder, "--external", filepath.Join(folder, "bad.yaml"))
+	require.Equal(t, exitError, bad.code)
+	require.Contains(t, bad.errors, "command: name the program")
+	require.Contains(t, run(t, "scan", "sql", folder, "--external", filepath.Join(folder, "bin")).errors, "there is no .yaml file in")
+}

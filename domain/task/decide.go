@@ -90,7 +90,8 @@ func (c StayAway) decide(s State) ([]Fact, error) {
 			return nil, nil // long done
 		}
 		return nil, &domain.Error{Kind: domain.Refused, Rule: "sub_task.started",
-			Msg: fmt.Sprintf("%s takes part since attempt %d and cannot decline any more; complete or fail it", c.Type, t.Attempt)}
+			Msg:   fmt.Sprintf("%s takes part since attempt %d and cannot decline any more; complete or fail it", c.Type, t.Attempt),
+			MsgZH: fmt.Sprintf("%s 自第 %d 次尝试起已参与，不能再声明不参与；请以完成或失败结束", c.Type, t.Attempt)}
 	}
 	if _, already := s.Declined[c.Type]; already || s.Cancelled != nil {
 		return nil, nil
@@ -285,14 +286,16 @@ func (s State) endsAttempt(subTaskType string, attempt int, as SubTaskState) (bo
 		return false, notStarted(subTaskType)
 	case attempt < t.Attempt:
 		return false, &domain.Error{Kind: domain.Refused, Rule: "attempt.stale",
-			Msg: fmt.Sprintf("attempt %d of %s has been taken over by attempt %d; its result is dropped", attempt, subTaskType, t.Attempt)}
+			Msg:   fmt.Sprintf("attempt %d of %s has been taken over by attempt %d; its result is dropped", attempt, subTaskType, t.Attempt),
+			MsgZH: fmt.Sprintf("%s 的第 %d 次尝试已被第 %d 次接管，其结果作废", subTaskType, attempt, t.Attempt)}
 	case t.State == StateRunning:
 		return true, nil
 	case t.State == as:
 		return false, nil
 	default:
 		return false, &domain.Error{Kind: domain.Refused, Rule: "attempt.ended",
-			Msg: fmt.Sprintf("attempt %d of %s has ended as %s", attempt, subTaskType, t.State)}
+			Msg:   fmt.Sprintf("attempt %d of %s has ended as %s", attempt, subTaskType, t.State),
+			MsgZH: fmt.Sprintf("%s 的第 %d 次尝试已结束（%s）", subTaskType, attempt, t.State)}
 	}
 }
 
