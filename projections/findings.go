@@ -127,5 +127,9 @@ func (w *findingWriter) flush(ctx context.Context) error {
 }
 
 func findingWeight(f report.Finding) int {
-	return 200 + len(f.Rule) + len(f.Message.En) + len(f.Message.Zh) + len(f.Path) + len(f.Cell) + len(f.Pointer)
+	weight := 200
+	if s := f.Suppression; s != nil {
+		weight += 100 + len(s.By) + len(s.Reason)
+	}
+	return weight + len(f.Rule) + len(f.Message.En) + len(f.Message.Zh) + len(f.Path) + len(f.Cell) + len(f.Pointer)
 }

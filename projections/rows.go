@@ -172,14 +172,18 @@ func (r *taskColumns) args() []any {
 const upsertSubTasks = `
 insert into sub_tasks (
 	task_id, type, state, attempt, scanner, started_at, ended_at, result, kind, reason, reason_zh,
-	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state)
+	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state,
+	because_en, because_zh, configuration)
 select task_id, type, state, attempt, scanner::json, started_at, ended_at, result, kind, reason, reason_zh,
-	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded::json, duration_ms, report_key, report_state
+	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded::json, duration_ms, report_key, report_state,
+	because_en, because_zh, configuration::json
 from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::timestamptz[], $7::timestamptz[],
 	$8::text[], $9::text[], $10::text[], $11::text[], $12::boolean[], $13::boolean[], $14::boolean[],
-	$15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[], $22::text[], $23::text[])
+	$15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[], $22::text[], $23::text[],
+	$24::text[], $25::text[], $26::text[])
 as u (task_id, type, state, attempt, scanner, started_at, ended_at, result, kind, reason, reason_zh,
-	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state)
+	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state,
+	because_en, because_zh, configuration)
 on conflict (task_id, type) do update set
 	state = excluded.state, attempt = excluded.attempt, scanner = excluded.scanner,
 	started_at = excluded.started_at, ended_at = excluded.ended_at,
@@ -188,6 +192,7 @@ on conflict (task_id, type) do update set
 	errors = excluded.errors, warnings = excluded.warnings, notes = excluded.notes,
 	eligible = excluded.eligible, seen = excluded.seen, degraded = excluded.degraded,
 	duration_ms = excluded.duration_ms, report_key = excluded.report_key,
+	because_en = excluded.because_en, because_zh = excluded.because_zh, configuration = excluded.configuration,
 	report_state = case excluded.report_state when '` + reportAsBefore + `' then sub_tasks.report_state else excluded.report_state end`
 
 type subTaskColumns struct {
@@ -204,6 +209,8 @@ type subTaskColumns struct {
 	durationMS                     []int64
 	reportKey                      []*string
 	reportState                    []string
+	becauseEN, becauseZH           []*string
+	configuration                  []*string
 }
 
 func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState string) error {
@@ -225,6 +232,10 @@ func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState strin
 			}
 			degraded = &text
 		}
+	}
+	configuration, err := optionalJSON(t.Configuration)
+	if err != nil {
+		return err
 	}
 	var key *string
 	if t.Report != nil {
@@ -253,6 +264,9 @@ func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState strin
 	r.durationMS = append(r.durationMS, t.DurationMS)
 	r.reportKey = append(r.reportKey, key)
 	r.reportState = append(r.reportState, reportState)
+	r.becauseEN = append(r.becauseEN, optional(clean(t.Because.En)))
+	r.becauseZH = append(r.becauseZH, optional(clean(t.Because.Zh)))
+	r.configuration = append(r.configuration, configuration)
 	return nil
 }
 
@@ -260,23 +274,25 @@ func (r *subTaskColumns) args() []any {
 	return []any{
 		r.id, r.name, r.state, r.attempt, r.scanner, r.startedAt, r.endedAt, r.result, r.kind, r.reason, r.reasonZH,
 		r.parked, r.retryWanted, r.late, r.errors, r.warnings, r.notes, r.eligible, r.seen, r.degraded, r.durationMS, r.reportKey, r.reportState,
+		r.becauseEN, r.becauseZH, r.configuration,
 	}
 }
 
 const upsertDeclines = `
-insert into declines (task_id, type, code, reason, reason_zh, scanner, at, late)
-select task_id, type, code, reason, reason_zh, scanner::json, at, late
-from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[])
-as u (task_id, type, code, reason, reason_zh, scanner, at, late)
+insert into declines (task_id, type, code, reason, reason_zh, scanner, at, late, configuration)
+select task_id, type, code, reason, reason_zh, scanner::json, at, late, configuration::json
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[], $9::text[])
+as u (task_id, type, code, reason, reason_zh, scanner, at, late, configuration)
 on conflict (task_id, type) do update set
 	code = excluded.code, reason = excluded.reason, reason_zh = excluded.reason_zh,
-	scanner = excluded.scanner, at = excluded.at, late = excluded.late`
+	scanner = excluded.scanner, at = excluded.at, late = excluded.late, configuration = excluded.configuration`
 
 type declineColumns struct {
 	id                                    []pgtype.UUID
 	name, code, reason, reasonZH, scanner []string
 	at                                    []time.Time
 	late                                  []bool
+	configuration                         []*string
 }
 
 func (r *declineColumns) add(id eventstore.ID, d task.Decline) error {
@@ -284,6 +300,11 @@ func (r *declineColumns) add(id eventstore.ID, d task.Decline) error {
 	if err != nil {
 		return err
 	}
+	configuration, err := optionalJSON(d.Configuration)
+	if err != nil {
+		return err
+	}
+	r.configuration = append(r.configuration, configuration)
 	r.id = append(r.id, pgUUID(id))
 	r.name = append(r.name, clean(d.Type))
 	r.code = append(r.code, clean(d.Code))
@@ -296,7 +317,7 @@ func (r *declineColumns) add(id eventstore.ID, d task.Decline) error {
 }
 
 func (r *declineColumns) args() []any {
-	return []any{r.id, r.name, r.code, r.reason, r.reasonZH, r.scanner, r.at, r.late}
+	return []any{r.id, r.name, r.code, r.reason, r.reasonZH, r.scanner, r.at, r.late, r.configuration}
 }
 
 const deleteDeclines = `
@@ -322,9 +343,12 @@ func (r *typeColumns) args() []any { return []any{r.id, r.name} }
 
 const insertFindings = `
 insert into findings (task_id, type, ordinal, attempt, rule, severity, message_en, message_zh,
-	path, line, col, end_line, end_col, cell, pointer, suppressed, identity)
-select * from unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
-	$9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::boolean[], $17::text[]::uuid[])`
+	path, line, col, end_line, end_col, cell, pointer, suppressed, identity, suppression)
+select task_id, type, ordinal, attempt, rule, severity, message_en, message_zh,
+	path, line, col, end_line, end_col, cell, pointer, suppressed, identity, suppression::json from unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+	$9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::boolean[], $17::text[]::uuid[], $18::text[])
+as u (task_id, type, ordinal, attempt, rule, severity, message_en, message_zh,
+	path, line, col, end_line, end_col, cell, pointer, suppressed, identity, suppression)`
 
 type findingColumns struct {
 	id                                   []pgtype.UUID
@@ -337,6 +361,7 @@ type findingColumns struct {
 	cell, pointer                        []string
 	suppressed                           []bool
 	identity                             []string
+	suppression                          []*string
 }
 
 func (r *findingColumns) add(id eventstore.ID, t task.SubTask, ordinal int, f report.Finding, identity report.Identity) {
@@ -357,6 +382,11 @@ func (r *findingColumns) add(id eventstore.ID, t task.SubTask, ordinal int, f re
 	r.pointer = append(r.pointer, clean(f.Pointer))
 	r.suppressed = append(r.suppressed, f.Suppressed)
 	r.identity = append(r.identity, string(identity))
+	suppression, err := optionalJSON(f.Suppression)
+	if err != nil {
+		suppression = nil // texts only: it cannot fail
+	}
+	r.suppression = append(r.suppression, suppression)
 }
 
 // cut drops all rows from n on.
@@ -365,12 +395,13 @@ func (r *findingColumns) cut(n int) {
 	r.rule, r.severity, r.messageEN, r.messageZH = r.rule[:n], r.severity[:n], r.messageEN[:n], r.messageZH[:n]
 	r.path, r.line, r.column, r.endLine, r.endColumn = r.path[:n], r.line[:n], r.column[:n], r.endLine[:n], r.endColumn[:n]
 	r.cell, r.pointer, r.suppressed, r.identity = r.cell[:n], r.pointer[:n], r.suppressed[:n], r.identity[:n]
+	r.suppression = r.suppression[:n]
 }
 
 func (r *findingColumns) args() []any {
 	return []any{
 		r.id, r.name, r.ordinal, r.attempt, r.rule, r.severity, r.messageEN, r.messageZH,
-		r.path, r.line, r.column, r.endLine, r.endColumn, r.cell, r.pointer, r.suppressed, r.identity,
+		r.path, r.line, r.column, r.endLine, r.endColumn, r.cell, r.pointer, r.suppressed, r.identity, r.suppression,
 	}
 }
 
@@ -422,6 +453,15 @@ func instant(t time.Time) *time.Time {
 func number(n int) *int64 {
 	v := int64(n)
 	return &v
+}
+
+// optionalJSON is null for nil.
+func optionalJSON[T any](v *T) (*string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	text, err := jsonText(v)
+	return &text, err
 }
 
 func jsonText(v any) (string, error) {

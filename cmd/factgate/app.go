@@ -210,7 +210,7 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	a.role(func(ctx context.Context) error { tendPeople(ctx, use, c.logger); return nil })
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
 		Commands: use, RuleBook: commands.NewRuleBook(log),
-		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}).WithRuleSets(commands.NewRuleBook(log)), HasBlob: blobReader{blobs}.has, Logger: c.logger, Answered: a.metrics.Answered,
+		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}).WithRuleSets(commands.NewRuleBook(log)), HasBlob: blobReader{blobs}.has, CheckConfiguration: checkConfiguration, Logger: c.logger, Answered: a.metrics.Answered,
 	})
 	if err != nil {
 		return err

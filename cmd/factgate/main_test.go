@@ -50,8 +50,15 @@ type ran struct {
 
 func run(t *testing.T, args ...string) ran {
 	t.Helper()
+	return runIn(t, "", args...)
+}
+
+// runIn is run in another folder.
+func runIn(t *testing.T, folder string, args ...string) ran {
+	t.Helper()
 	var out, errs bytes.Buffer
 	cmd := factgate(t.Context(), args...)
+	cmd.Dir = folder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	if cmd.ProcessState == nil {

@@ -99,7 +99,10 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 	looked := 0
 	var unread []unreadFile
 	if s.settings.CodeNeedsReport && codeOf(pkg, s.settings).worthTesting {
-		return scanners.TakePart(), nil
+		return scanners.TakePartBecause(report.Text{
+			En: "the package holds code, which should come with a test report",
+			Zh: "安装包中有代码，应附带测试报告",
+		}), nil
 	}
 	for _, file := range pkg.Files() {
 		if !isXML(file.Path) && !mayBeText(file.Path) {
