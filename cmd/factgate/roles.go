@@ -56,7 +56,7 @@ waited for. When it is ready it prints one line on standard output:
 
   ready%s`
 	var api, coordinator, projector, scanner config
-	return []*cobra.Command{
+	roles := []*cobra.Command{
 		api.roleCommand(apiRole, &cobra.Command{
 			Use: "api", Short: "Run the HTTP server alone: uploads, GraphQL, console", Args: cobra.NoArgs,
 			Long: `Api serves uploads, GraphQL and the console in a process of its own. Uploads need the
@@ -85,6 +85,8 @@ Types: ` + strings.Join(scannerTypes(), ", ") + `.` +
 				fmt.Sprintf(several, "the event store and the blobs", ""),
 		}),
 	}
+	roles[len(roles)-1].AddCommand(conformCommand())
+	return roles
 }
 
 // roleCommand completes cmd with the flags that the role needs.

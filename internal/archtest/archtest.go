@@ -52,6 +52,7 @@ var rules = []rule{
 	{folder: "examples/pack", own: []string{"examples"}},
 	{folder: "internal/archtest"},
 	{folder: "internal/blob", others: []string{"github.com/stretchr/testify", "golang.org/x/sys"}},
+	{folder: "internal/conform", own: []string{"commands", "domain"}},
 	{folder: "internal/retention", own: []string{"domain", "eventstore", "internal/blob"}},
 	{folder: "internal/zippkg", others: []string{"golang.org/x/text"}},
 	{folder: "internal/testbench", own: []string{"commands", "domain", "eventstore", "internal/blob", "internal/pgdev"}, others: []string{
