@@ -251,6 +251,11 @@ func (k *kit) killing(check string) bool {
 // atTheEnd uploads a probe and waits until the running instance is about to say, or has
 // just said, how its attempt ended.
 func (k *kit) atTheEnd(check string, m mode) (id string, ok bool, err error) {
+	for _, earlier := range k.tasks { // whose end would be taken for this one's
+		if _, _, err := k.await(earlier, k.Patience, seen.ended); err != nil {
+			return "", false, err
+		}
+	}
 	reached := k.running.set(m)
 	if id, err = k.upload(k.packages.takesPart); err != nil {
 		return "", false, err

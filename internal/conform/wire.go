@@ -29,7 +29,8 @@ type mode int
 const (
 	pass   mode = iota
 	hold        // pass until an end is on its way; then hold it back and everything else
-	mute        // pass until an end has gone by; then hold back everything, answers too
+	mute        // pass until an end has gone by; then hold back all answers
+	deaf        // hold back all answers
 	silent      // hold back everything
 	refuse      // no connection
 )
@@ -154,14 +155,14 @@ func (w *wire) copy(to, from net.Conn, scanner bool) {
 					tail = nil
 				}
 			}
-			if !w.may(said) {
-				return
-			}
-			if _, err := to.Write(buffer[:n]); err != nil {
+			if !w.may(said, scanner) {
 				return
 			}
 			if said {
-				w.gone()
+				w.goes() // before it does: the answer must not overtake
+			}
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
 			}
 		}
 		if err != nil {
@@ -171,7 +172,7 @@ func (w *wire) copy(to, from net.Conn, scanner bool) {
 }
 
 // may waits until bytes may pass; false: never.
-func (w *wire) may(end bool) bool {
+func (w *wire) may(end, scanner bool) bool {
 	for {
 		w.mu.Lock()
 		if end && w.mode == hold {
@@ -180,12 +181,11 @@ func (w *wire) may(end bool) bool {
 		}
 		m, moved := w.mode, w.moved
 		w.mu.Unlock()
-		switch m {
-		case pass, hold, mute:
-			return true
-		case refuse:
+		switch {
+		case m == refuse:
 			return false
-		case silent:
+		case m != silent && (scanner || m != deaf):
+			return true
 		}
 		select {
 		case <-moved:
@@ -195,13 +195,13 @@ func (w *wire) may(end bool) bool {
 	}
 }
 
-// gone notes that an end has gone by.
-func (w *wire) gone() {
+// goes notes that an end goes by.
+func (w *wire) goes() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.said++
 	if w.mode == mute {
-		w.mode = silent
+		w.mode = deaf
 		close(w.seen)
 	}
 }
