@@ -47,7 +47,8 @@ type config struct {
 	scanners   []scanners.Scanner
 	scanMemory int64 // MiB; a share of what there is if 0
 	retention  retention.Policy
-	details    time.Duration // after which findings are pruned; 0: never
+	details    time.Duration           // after which findings are pruned; 0: never
+	channel    scanners.ChannelOptions // for scanners over HTTP
 	logger     *slog.Logger
 }
 
@@ -209,7 +210,7 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	if err != nil {
 		return err
 	}
-	channel := scanners.NewChannel(scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, scanners.ChannelOptions{})
+	channel := scanners.NewChannel(scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, c.channel)
 	a.role(channel.Run)
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{

@@ -67,6 +67,7 @@ Exit codes: 0 all checks passed, 1 some were not run and none failed, 2 some fai
 	flags.StringVar(&c.Exec, "exec", "", "a shell command that runs one instance of the scanner")
 	flags.StringVar(&c.EventStore, "eventstore", "", "connection string of the event store, for scanners that are its clients")
 	flags.DurationVar(&c.Patience, "patience", time.Minute, "how long the scanner may take for a probe")
+	flags.StringSliceVar(&c.Only, "only", nil, "run these checks only (repeatable)")
 	flags.StringVar(&output, "output", "", "append what the scanner writes to a file")
 	_ = cmd.MarkFlagRequired("type") // the flag is there
 	return cmd
@@ -170,7 +171,7 @@ func (g gate) Findings(ctx context.Context, taskID, subTaskType string, revision
 		}
 	})
 	var refused *refusedError
-	if errors.As(err, &refused) && (refused.Code == "report.expired" || refused.Code == "report.damaged") {
+	if errors.As(err, &refused) && (refused.Code == "report.expired" || refused.Code == "report.damaged" || refused.Code == "task.unreadable") {
 		return counts, &conform.UnreadableError{Err: fmt.Errorf("%s", refused.Message)}
 	}
 	return counts, err

@@ -90,8 +90,11 @@ type Options struct {
 	// kit's and Env, with FACTGATE_SERVER and, if EventStore is given,
 	// FACTGATE_EVENTSTORE. While the kit runs, nobody else runs the type.
 	// Empty: the scanner runs already, and nothing is killed.
-	Exec       string
-	Env        []string
+	Exec string
+	Env  []string
+	// Only names the checks to be run; the others are not. None: all. A check that looks
+	// at what was said needs takes-part, which is then run too.
+	Only       []string
 	Server     string // URL of the server
 	EventStore string // connection string; for scanners that are its clients
 	// Patience is how long the scanner may take for a probe; 1 min. Thrice as long for a

@@ -17,6 +17,14 @@ import (
 // Run makes every check and calls each with its result, in the order of Checks. An
 // error says that the kit itself could not go on.
 func Run(ctx context.Context, gate Gate, o Options, each func(Result)) error {
+	for _, name := range o.Only {
+		if !slices.Contains(Checks(), name) {
+			return fmt.Errorf("there is no check %.60q; there are %s", name, strings.Join(Checks(), ", "))
+		}
+	}
+	if !task.ValidType(o.Type) {
+		return fmt.Errorf("%.60q is not a sub-task type", o.Type)
+	}
 	if o.Patience <= 0 {
 		o.Patience = defaultPatience
 	}
@@ -33,12 +41,32 @@ func Run(ctx context.Context, gate Gate, o Options, each func(Result)) error {
 	if err := k.begin(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{k.takesPart, k.declines, k.hostile, k.huge, k.duplicate, k.takeover, k.stale, k.judge} {
-		if err := check(); err != nil {
+	for _, c := range []struct {
+		name string
+		run  func() error
+	}{
+		{TakesPart, k.takesPart}, {Declines, k.declines}, {Hostile, k.hostile}, {Huge, k.huge},
+		{Duplicate, k.duplicate}, {Takeover, k.takeover}, {Stale, k.stale},
+	} {
+		if !k.chosen(c.name) {
+			k.notChosen(c.name)
+		} else if err := c.run(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return k.judge()
+}
+
+// judged are the checks that look at what was said of all probes.
+var judged = []string{OneStart, Shapes, ReportReadable, CoverageHonest}
+
+func (k *kit) chosen(check string) bool {
+	return len(k.Only) == 0 || slices.Contains(k.Only, check) ||
+		check == TakesPart && slices.ContainsFunc(k.Only, func(c string) bool { return slices.Contains(judged, c) })
+}
+
+func (k *kit) notChosen(check string) {
+	k.say(check, NotRun, "not run: not among those of --only", "未执行：不在 --only 所列检查中")
 }
 
 type kit struct {
@@ -251,15 +279,11 @@ func (k *kit) killing(check string) bool {
 // atTheEnd uploads a probe and waits until the running instance is about to say, or has
 // just said, how its attempt ended.
 func (k *kit) atTheEnd(check string, m mode) (id string, ok bool, err error) {
-	for _, earlier := range k.tasks { // whose end would be taken for this one's
-		if _, _, err := k.await(earlier, k.Patience, seen.ended); err != nil {
-			return "", false, err
-		}
-	}
 	reached := k.running.set(m)
 	if id, err = k.upload(k.packages.takesPart); err != nil {
 		return "", false, err
 	}
+	k.running.watch(id)
 	timer := time.NewTimer(k.Patience)
 	defer timer.Stop()
 	select {
@@ -485,8 +509,10 @@ func (k *kit) judge() error {
 				En: fmt.Sprintf("a report counts %+v and its fact %+v", got, *s.mine.Summary), Zh: fmt.Sprintf("报告计数为 %+v，而事实中为 %+v", got, *s.mine.Summary)})
 		}
 	}
-	for _, check := range []string{OneStart, Shapes, ReportReadable, CoverageHonest} {
+	for _, check := range judged {
 		switch why := faults[check]; {
+		case !k.chosen(check):
+			k.notChosen(check)
 		case len(why) > 0:
 			more := report.Text{}
 			if len(why) > 1 {

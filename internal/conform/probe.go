@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -54,7 +55,7 @@ func hostile(probe []file) []file {
 	fill(r, random)
 	deep := strings.Repeat("[", 200_000)
 	files := append([]file{}, probe...)
-	for _, ext := range extensions(probe) {
+	for _, base := range bases(probe) {
 		for name, content := range map[string][]byte{
 			"empty": {}, "random": random, "nul": make([]byte, 5000), "bom": []byte("\xef\xbb\xbf"), "utf16": []byte("\xff\xfes\x00e\x00l\x00"),
 			"half": []byte("a string that is '\"` never closed \xe4\xbd"), "deep": []byte(deep), "line": bytes.Repeat([]byte("x"), 500_000),
@@ -62,24 +63,19 @@ func hostile(probe []file) []file {
 			"entity":   []byte(`<?xml version="1.0"?><!DOCTYPE t [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><testsuite name="&b;"/>`),
 			"奇怪 的 名字'": []byte("-- 你好\n"),
 		} {
-			files = append(files, file{"hostile/" + name + ext, content})
+			files = append(files, file{"hostile/" + name + "/" + base, content})
 		}
 	}
-	files = append(files, file{strings.Repeat("d/", 28) + "deep" + extensions(probe)[0], []byte("x")})
-	return files
+	return append(files, file{strings.Repeat("d/", 28) + bases(probe)[0], []byte("x")})
 }
 
-// extensions of a probe's files, or .txt when there are none.
-func extensions(probe []file) (found []string) {
-	seen := map[string]bool{}
+// bases are names of a probe's files without their folders: a scanner that looks for
+// names finds them anywhere.
+func bases(probe []file) (found []string) {
 	for _, f := range probe {
-		if ext := path.Ext(f.name); ext != "" && !seen[ext] && len(found) < 12 {
-			seen[ext] = true
-			found = append(found, ext)
+		if base := path.Base(f.name); !slices.Contains(found, base) && len(found) < 10 {
+			found = append(found, base)
 		}
-	}
-	if len(found) == 0 {
-		return []string{".txt"}
 	}
 	return found
 }
@@ -103,7 +99,7 @@ func huge(probe []file) []file {
 	for big.Len() < bigFile {
 		fmt.Fprintf(&big, "-- %016x\n", r.Uint64())
 	}
-	return append(files, file{"big/big" + extensions(probe)[0], big.Bytes()})
+	return append(files, file{"big/" + bases(probe)[0], big.Bytes()})
 }
 
 // read returns a package's files, as far as they are of use for a probe.

@@ -20,16 +20,17 @@ type wire struct {
 	conns     map[net.Conn]bool
 	listeners []net.Listener
 	moved     chan struct{} // closed when the mode changes
-	seen      chan struct{} // closed when an end was on its way
-	said      int           // how often an end was on its way
+	seen      chan struct{} // closed when the end was on its way
+	task      string        // whose end it is; unknown yet if empty
+	said      int           // how often an end has gone by
 }
 
 type mode int
 
 const (
 	pass   mode = iota
-	hold        // pass until an end is on its way; then hold it back and everything else
-	mute        // pass until an end has gone by; then hold back all answers
+	hold        // pass until the task's end is on its way; then hold it back and everything else
+	mute        // pass until the task's end goes by; then hold back all answers
 	deaf        // hold back all answers
 	silent      // hold back everything
 	refuse      // no connection
@@ -37,7 +38,32 @@ const (
 
 var ends = [][]byte{[]byte("SubTaskCompleted"), []byte("SubTaskFailed")}
 
-const longestEnd = len("SubTaskCompleted")
+// recent is how much of what went by is looked at together with what comes.
+const recent = 4 << 10
+
+// words is what a scanner sends: bytes that come, after some that went by.
+type words struct {
+	text []byte
+	from int // where those begin that come
+}
+
+// end reports whether an attempt's end begins among the bytes that come, or in the last
+// few before them.
+func (w words) end() (at int, ok bool) {
+	for _, end := range ends {
+		start := max(0, w.from-len(end)+1)
+		if i := bytes.Index(w.text[start:], end); i >= 0 {
+			return start + i, true
+		}
+	}
+	return 0, false
+}
+
+// of reports whether an end is a task's: the path of a request names it, or, in the
+// event store's messages, what follows the fact's name.
+func (w words) of(task string, at int) bool {
+	return bytes.Contains(w.text[at:], []byte(task)) || bytes.Contains(w.text[:at], []byte("/tasks/"+task+"/facts"))
+}
 
 func newWire(ctx context.Context) *wire {
 	ctx, cancel := context.WithCancel(ctx)
@@ -75,12 +101,12 @@ func (w *wire) close() {
 	}
 }
 
-// set changes the mode; refuse also cuts what is open. The seen of hold or mute is
-// returned.
+// set changes the mode; refuse also cuts what is open. For hold and mute, watch names
+// the task, and until then no end goes by; seen is closed when the task's is there.
 func (w *wire) set(m mode) (seen <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.mode = m
+	w.mode, w.task = m, ""
 	w.seen = make(chan struct{})
 	close(w.moved)
 	w.moved = make(chan struct{})
@@ -90,6 +116,15 @@ func (w *wire) set(m mode) (seen <-chan struct{}) {
 		}
 	}
 	return w.seen
+}
+
+// watch names the task of hold and mute.
+func (w *wire) watch(task string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.task = task
+	close(w.moved)
+	w.moved = make(chan struct{})
 }
 
 // ended is how often an end was on its way so far.
@@ -140,26 +175,17 @@ func (w *wire) carry(from net.Conn, target string) {
 // copy carries bytes until one side closes. What comes from the scanner is looked at.
 func (w *wire) copy(to, from net.Conn, scanner bool) {
 	buffer := make([]byte, 64<<10)
-	var tail []byte
+	var past []byte
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			said := false
+			said := words{}
 			if scanner {
-				looked := append(tail, buffer[:n]...)
-				for _, end := range ends {
-					said = said || bytes.Contains(looked, end)
-				}
-				tail = bytes.Clone(looked[max(0, len(looked)-longestEnd+1):])
-				if said {
-					tail = nil
-				}
+				said = words{append(past, buffer[:n]...), len(past)}
+				past = bytes.Clone(said.text[max(0, len(said.text)-recent):])
 			}
 			if !w.may(said, scanner) {
 				return
-			}
-			if said {
-				w.goes() // before it does: the answer must not overtake
 			}
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
@@ -172,19 +198,34 @@ func (w *wire) copy(to, from net.Conn, scanner bool) {
 }
 
 // may waits until bytes may pass; false: never.
-func (w *wire) may(end, scanner bool) bool {
+func (w *wire) may(said words, scanner bool) bool {
+	at, end := said.end()
 	for {
 		w.mu.Lock()
-		if end && w.mode == hold {
-			w.mode = silent
-			close(w.seen)
+		unknown := false
+		if armed := w.mode == hold || w.mode == mute; end && armed {
+			switch {
+			case w.task == "":
+				unknown = true
+			case !said.of(w.task, at):
+			case w.mode == hold:
+				w.mode = silent
+				close(w.seen)
+			default:
+				w.mode = deaf // before it goes: the answer must not overtake
+				close(w.seen)
+			}
 		}
 		m, moved := w.mode, w.moved
+		passes := !unknown && m != silent && (scanner || m != deaf)
+		if passes && m != refuse && end {
+			w.said++
+		}
 		w.mu.Unlock()
 		switch {
 		case m == refuse:
 			return false
-		case m != silent && (scanner || m != deaf):
+		case passes:
 			return true
 		}
 		select {
@@ -192,16 +233,5 @@ func (w *wire) may(end, scanner bool) bool {
 		case <-w.ctx.Done():
 			return false
 		}
-	}
-}
-
-// goes notes that an end goes by.
-func (w *wire) goes() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.said++
-	if w.mode == mute {
-		w.mode = deaf
-		close(w.seen)
 	}
 }
