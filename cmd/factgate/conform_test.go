@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -124,9 +125,9 @@ func TestBrokenScannersFailByName(t *testing.T) {
 	t.Parallel()
 	c := newConformance(t)
 	var broken []struct {
-		Name, Of, Fails, Says string
-		Also                  []string
-		Edits                 [][2]string
+		Name, Of, Fails, Says, Patience string
+		Also                            []string
+		Edits                           [][2]string
 	}
 	text, err := os.ReadFile("../../internal/conform/testdata/broken.json")
 	require.NoError(t, err)
@@ -146,7 +147,7 @@ func TestBrokenScannersFailByName(t *testing.T) {
 				return s
 			})
 			only := strings.Join(append(b.Also, b.Fails), ",")
-			got, all, by := c.check(t, name, exec, "--patience", "20s", "--only", only)
+			got, all, by := c.check(t, name, exec, "--patience", cmp.Or(b.Patience, "20s"), "--only", only)
 			require.Equal(t, exitFailed, got.code)
 			require.False(t, all.Conforms)
 			require.Equal(t, conform.Failed, by[b.Fails].Status, "%+v", by[b.Fails])

@@ -319,7 +319,16 @@ func (k *kit) duplicate() error {
 	if err != nil || !ok {
 		return err
 	}
-	before, ok, err := k.await(id, k.Patience, seen.ended)
+	before, ok, err := k.await(id, settleTime, seen.ended)
+	for tries := 0; err == nil && !ok && tries < 5; tries++ {
+		// Perhaps somebody else was faster and the answer said so: it may hear that, and
+		// say its end again.
+		again := k.running.set(mute)
+		k.running.watch(id)
+		if err = k.within(again, k.Patience); err == nil {
+			before, ok, err = k.await(id, settleTime, seen.ended)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -360,10 +369,15 @@ func (k *kit) duplicate() error {
 // wait for what does not happen.
 const settleTime = 3 * time.Second
 
-func (k *kit) settle() error {
-	timer := time.NewTimer(settleTime)
+func (k *kit) settle() error { return k.within(nil, settleTime) }
+
+// within waits for something, so long and no longer.
+func (k *kit) within(happens <-chan struct{}, patience time.Duration) error {
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
+	case <-happens:
+		return nil
 	case <-timer.C:
 		return nil
 	case <-k.ctx.Done():
