@@ -41,6 +41,10 @@ type Log interface {
 //	PublishRuleSet    a text becomes a version of a rule set
 //	ActivateRuleSet   … and is put in service, for all or for one project
 //	ConfigureProject  a project's rule set and window lengths
+//	ConfigureScanner  how a type checks a project's packages
+//	ResetScanner      … as by default again
+//	GrantWaiver       findings do not count
+//	RevokeWaiver      … and count again
 //
 //	SkipFact  read models pass by a fact that they cannot apply
 //	EnlistScanner     a scanner's type is waited for

@@ -99,7 +99,7 @@ func Run(ctx context.Context, s Scanner, parts Parts, options Options) error {
 	}
 	r := &runtime{
 		Parts: parts, Options: options.withDefaults(), scanner: s, about: about,
-		commands: commands.New(parts.Log), me: task.Scanner{
+		commands: commands.New(parts.Log), projects: commands.NewProjects(parts.Log), me: task.Scanner{
 			Name: about.Name, Version: about.Version, Instance: options.Instance,
 			RulesDigest: about.RulesDigest, ConfigDigest: about.ConfigDigest,
 		},
@@ -133,6 +133,7 @@ type runtime struct {
 	about    Description
 	me       task.Scanner
 	commands *commands.Commands
+	projects *commands.Projects
 	slots    chan struct{} // a token for each running scan
 	since    time.Time     // of this run: an instance may come and go under one name
 	enlisted bool          // the roster is known to hold the type

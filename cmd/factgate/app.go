@@ -45,11 +45,17 @@ type config struct {
 	quiet      time.Duration
 	manual     bool // no read model is begun by itself
 	scanners   []scanners.Scanner
+	external   externals
 	scanMemory int64 // MiB; a share of what there is if 0
 	retention  retention.Policy
 	details    time.Duration           // after which findings are pruned; 0: never
 	channel    scanners.ChannelOptions // for scanners over HTTP
 	logger     *slog.Logger
+}
+
+// unconfined warns of a program that runs without being shut in.
+func (c config) unconfined(subTaskType, why string) {
+	c.logger.Warn("an external scanner runs with the network of this machine and may leave processes behind", "type", subTaskType, "why", why)
 }
 
 // app is a whole Factgate in one process. What it opened, it closes in reverse

@@ -36,7 +36,7 @@ func TestADeadScannerIsSeenSilentAndRetiredFromTheCommandLine(t *testing.T) {
 	}
 	require.Eventually(t, func() bool {
 		l := list()
-		return len(l) == 4 && len(l["SQL"].Instances) == 1 && l["SQL"].Instances[0].State == "ONLINE"
+		return len(l) == len(scannerList())+1 && len(l["SQL"].Instances) == 1 && l["SQL"].Instances[0].State == "ONLINE"
 	}, testbench.Patience, 50*time.Millisecond)
 
 	pack := packed(t)["retail-1.4.0"]

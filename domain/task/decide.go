@@ -78,6 +78,7 @@ type StayAway struct {
 	Code             string
 	Reason, ReasonZH string
 	Scanner          Scanner
+	Configuration    *Configuration
 }
 
 func (c StayAway) decide(s State) ([]Fact, error) {
@@ -95,7 +96,7 @@ func (c StayAway) decide(s State) ([]Fact, error) {
 	if _, already := s.Declined[c.Type]; already || s.Cancelled != nil {
 		return nil, nil
 	}
-	return []Fact{SubTaskDeclined{TaskID: s.TaskID, Type: c.Type, Code: c.Code, Reason: c.Reason, ReasonZH: c.ReasonZH, Scanner: c.Scanner}}, nil
+	return []Fact{SubTaskDeclined{TaskID: s.TaskID, Type: c.Type, Code: c.Code, Reason: c.Reason, ReasonZH: c.ReasonZH, Scanner: c.Scanner, Configuration: c.Configuration}}, nil
 }
 
 // Start begins an attempt. It is never refused for being late or repeated: if
@@ -105,6 +106,9 @@ type Start struct {
 	Type     string
 	Scanner  Scanner
 	Delivery string // the same for repetitions of this very command
+
+	Reason, ReasonZH string // why it takes part, if that is known already
+	Configuration    *Configuration
 }
 
 func (c Start) decide(s State) ([]Fact, error) {
@@ -118,7 +122,8 @@ func (c Start) decide(s State) ([]Fact, error) {
 	if ok && t.State != StateRunning && !t.RetryWanted {
 		return nil, nil
 	}
-	return []Fact{SubTaskStarted{TaskID: s.TaskID, Type: c.Type, Attempt: t.Attempt + 1, Scanner: c.Scanner, Delivery: c.Delivery}}, nil
+	return []Fact{SubTaskStarted{TaskID: s.TaskID, Type: c.Type, Attempt: t.Attempt + 1, Scanner: c.Scanner, Delivery: c.Delivery,
+		Reason: c.Reason, ReasonZH: c.ReasonZH, Configuration: c.Configuration}}, nil
 }
 
 // Complete ends an attempt: the check passed.
