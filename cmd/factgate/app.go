@@ -48,7 +48,8 @@ type config struct {
 	external   externals
 	scanMemory int64 // MiB; a share of what there is if 0
 	retention  retention.Policy
-	details    time.Duration // after which findings are pruned; 0: never
+	details    time.Duration           // after which findings are pruned; 0: never
+	channel    scanners.ChannelOptions // for scanners over HTTP
 	logger     *slog.Logger
 }
 
@@ -215,7 +216,7 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	if err != nil {
 		return err
 	}
-	channel := scanners.NewChannel(scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, scanners.ChannelOptions{})
+	channel := scanners.NewChannel(scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, c.channel)
 	a.role(channel.Run)
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{

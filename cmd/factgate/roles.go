@@ -60,7 +60,7 @@ waited for. When it is ready it prints one line on standard output:
 
   ready%s`
 	var api, coordinator, projector, scanner config
-	return []*cobra.Command{
+	roles := []*cobra.Command{
 		api.roleCommand(apiRole, &cobra.Command{
 			Use: "api", Short: "Run the HTTP server alone: uploads, GraphQL, console", Args: cobra.NoArgs,
 			Long: `Api serves uploads, GraphQL and the console in a process of its own. Uploads need the
@@ -89,6 +89,8 @@ Types: ` + strings.Join(scannerTypes(), ", ") + `, and those of --external.` +
 				fmt.Sprintf(several, "the event store and the blobs", "") + s3Help,
 		}),
 	}
+	roles[len(roles)-1].AddCommand(conformCommand())
+	return roles
 }
 
 // roleCommand completes cmd with the flags that the role needs.

@@ -57,6 +57,7 @@ var rules = []rule{
 	{folder: "internal/cron", own: []string{"domain"}, others: []string{"github.com/robfig/cron/v3", "github.com/reugn/go-quartz"}},
 	{folder: "internal/digraph"},
 	{folder: "internal/blob", others: []string{"github.com/minio/minio-go/v7", "github.com/stretchr/testify", "golang.org/x/sys"}},
+	{folder: "internal/conform", own: []string{"commands", "domain"}},
 	{folder: "internal/retention", own: []string{"domain", "eventstore", "internal/blob"}},
 	{folder: "internal/sarif", own: []string{"domain"}, others: []string{"github.com/owenrumney/go-sarif/v3"}},
 	{folder: "internal/zippkg", others: []string{"golang.org/x/text"}},
