@@ -29,7 +29,7 @@ func newWriter(t testing.TB, pool *pgxpool.Pool, blobs Blobs) *writer {
 	t.Cleanup(func() { _ = conn.Close(ctx) })
 	_, err = conn.Exec(ctx, `set synchronous_commit = off; set search_path to rm_1`)
 	require.NoError(t, err)
-	w := &writer{conn: conn, model: 1, blobs: blobs, known: map[eventstore.ID]task.State{}}
+	w := &writer{conn: conn, model: 1, blobs: blobs}
 	var position int64
 	require.NoError(t, conn.QueryRow(ctx, `select position, edition from checkpoint`).Scan(&position, &w.edition))
 	w.position = eventstore.Position(position)

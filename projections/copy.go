@@ -1,0 +1,140 @@
+package projections
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// copied reads rows, given as one list a column, in the binary format of COPY:
+//
+//	file   signature, flags int32, length of extension int32, rows, int16 -1
+//	row    number of fields int16, fields
+//	field  length int32, or -1 for null; the value as its type's receive function wants it
+//
+// It holds some rows at a time, however many there are. Numbers are bigint, and times
+// have microseconds.
+type copied struct {
+	columns []any
+	row     int
+	begun   bool
+	ended   bool
+	ready   []byte // not read yet
+	buffer  []byte
+}
+
+const (
+	copySignature = "PGCOPY\n\xff\r\n\x00"
+	copyChunk     = 32 << 10
+	textOID       = 25
+)
+
+// Read implements [io.Reader].
+func (c *copied) Read(p []byte) (int, error) {
+	if len(c.ready) == 0 {
+		if c.ended {
+			return 0, io.EOF
+		}
+		c.fill()
+	}
+	n := copy(p, c.ready)
+	c.ready = c.ready[n:]
+	return n, nil
+}
+
+func (c *copied) fill() {
+	b := c.buffer[:0]
+	if !c.begun {
+		c.begun = true
+		b = append(b, copySignature...)
+		b = append(b, make([]byte, 8)...)
+	}
+	for rows := lengthOf(c.columns[0]); len(b) < copyChunk && !c.ended; c.row++ {
+		if c.row == rows {
+			b = binary.BigEndian.AppendUint16(b, 0xffff)
+			c.ended = true
+			break
+		}
+		b = binary.BigEndian.AppendUint16(b, uint16(len(c.columns)))
+		for _, column := range c.columns {
+			b = appendField(b, column, c.row)
+		}
+	}
+	c.buffer, c.ready = b, b
+}
+
+func lengthOf(ids any) int { return len(ids.([]pgtype.UUID)) }
+
+func appendField(b []byte, column any, i int) []byte {
+	switch column := column.(type) {
+	case []pgtype.UUID:
+		if column[i].Valid {
+			return append(appendLength(b, 16), column[i].Bytes[:]...)
+		}
+	case []string:
+		return append(appendLength(b, len(column[i])), column[i]...)
+	case []*string:
+		if s := column[i]; s != nil {
+			return append(appendLength(b, len(*s)), *s...)
+		}
+	case []int64:
+		return appendNumber(b, column[i])
+	case []*int64:
+		if n := column[i]; n != nil {
+			return appendNumber(b, *n)
+		}
+	case []bool:
+		if b = appendLength(b, 1); column[i] {
+			return append(b, 1)
+		}
+		return append(b, 0)
+	case []time.Time:
+		return appendTime(b, column[i])
+	case []*time.Time:
+		if t := column[i]; t != nil {
+			return appendTime(b, *t)
+		}
+	case [][]string:
+		if column[i] != nil {
+			return appendTexts(b, column[i])
+		}
+	default:
+		panic(fmt.Sprintf("projections: no column is a %T", column)) // all are ours
+	}
+	return binary.BigEndian.AppendUint32(b, 0xffffffff)
+}
+
+func appendLength(b []byte, n int) []byte { return binary.BigEndian.AppendUint32(b, uint32(n)) }
+
+func appendNumber(b []byte, n int64) []byte {
+	return binary.BigEndian.AppendUint64(appendLength(b, 8), uint64(n))
+}
+
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+
+func appendTime(b []byte, t time.Time) []byte {
+	return appendNumber(b, (t.Unix()-epoch)*1_000_000+int64(t.Nanosecond())/1_000)
+}
+
+// appendTexts writes a text[]: dimensions, whether there are nulls, type of element;
+// of the dimension its size and lower bound; elements. An empty one has no dimension.
+func appendTexts(b []byte, list []string) []byte {
+	at := len(b)
+	b = appendLength(b, 0)
+	dimensions := min(1, len(list))
+	for _, n := range []int{dimensions, 0, textOID} {
+		b = appendLength(b, n)
+	}
+	if dimensions > 0 {
+		b = appendLength(appendLength(b, len(list)), 1)
+	}
+	for _, s := range list {
+		s = clean(s)
+		b = append(appendLength(b, len(s)), s...)
+	}
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+	return b
+}
