@@ -9,7 +9,60 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// copied reads rows, given as one list a column, in the binary format of COPY:
+// pages gives rows, some at a time, each time as one list a column; no columns are the
+// end. What it gave before is not used any more.
+type pages func() (columns []any, err error)
+
+// allRows are given at once.
+func allRows(columns []any) pages {
+	return func() (all []any, _ error) {
+		all, columns = columns, nil
+		return all, nil
+	}
+}
+
+// pageRows is how many rows are put into words at a time: those of tasks are long.
+const pageRows = 64
+
+// paged puts a list into words as it travels.
+func paged[T any](list []T, words func(page []T) ([]any, error)) pages {
+	return func() ([]any, error) {
+		if len(list) == 0 {
+			return nil, nil
+		}
+		page := list[:min(len(list), pageRows)]
+		list = list[len(page):]
+		return words(page)
+	}
+}
+
+func taskRows(page []*change) ([]any, error) {
+	var rows taskColumns
+	for _, c := range page {
+		if err := rows.add(c); err != nil {
+			return nil, err
+		}
+	}
+	return rows.copied(), nil
+}
+
+// newSubTask is a sub-task of a change that no table has.
+type newSubTask struct {
+	*change
+	name, reportState string
+}
+
+func subTaskRows(page []newSubTask) ([]any, error) {
+	var rows subTaskColumns
+	for _, t := range page {
+		if err := rows.add(t.id, t.after.SubTasks[t.name], t.reportState); err != nil {
+			return nil, err
+		}
+	}
+	return rows.args(), nil
+}
+
+// copied reads rows in the binary format of COPY:
 //
 //	file   signature, flags int32, length of extension int32, rows, int16 -1
 //	row    number of fields int16, fields
@@ -18,6 +71,7 @@ import (
 // It holds some rows at a time, however many there are. Numbers are bigint, and times
 // have microseconds.
 type copied struct {
+	pages   pages
 	columns []any
 	row     int
 	begun   bool
@@ -38,32 +92,42 @@ func (c *copied) Read(p []byte) (int, error) {
 		if c.ended {
 			return 0, io.EOF
 		}
-		c.fill()
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
 	}
 	n := copy(p, c.ready)
 	c.ready = c.ready[n:]
 	return n, nil
 }
 
-func (c *copied) fill() {
+func (c *copied) fill() (err error) {
 	b := c.buffer[:0]
 	if !c.begun {
 		c.begun = true
 		b = append(b, copySignature...)
 		b = append(b, make([]byte, 8)...)
 	}
-	for rows := lengthOf(c.columns[0]); len(b) < copyChunk && !c.ended; c.row++ {
-		if c.row == rows {
-			b = binary.BigEndian.AppendUint16(b, 0xffff)
-			c.ended = true
-			break
+	for len(b) < copyChunk {
+		if len(c.columns) == 0 || c.row == lengthOf(c.columns[0]) {
+			if c.columns, err = c.pages(); err != nil {
+				return err
+			}
+			c.row = 0
+			if len(c.columns) == 0 {
+				b = binary.BigEndian.AppendUint16(b, 0xffff)
+				c.ended = true
+				break
+			}
 		}
 		b = binary.BigEndian.AppendUint16(b, uint16(len(c.columns)))
 		for _, column := range c.columns {
 			b = appendField(b, column, c.row)
 		}
+		c.row++
 	}
 	c.buffer, c.ready = b, b
+	return nil
 }
 
 func lengthOf(ids any) int { return len(ids.([]pgtype.UUID)) }

@@ -61,11 +61,11 @@ func (s *stage) run(results pgx.BatchResults) (err error) {
 }
 
 // copy adds rows that no table has, after what is queued.
-func (s *stage) copy(ctx context.Context, table, names string, columns []any) error {
+func (s *stage) copy(ctx context.Context, table, names string, rows pages) error {
 	if err := s.send(ctx); err != nil {
 		return err
 	}
-	_, err := s.tx.Conn().PgConn().CopyFrom(ctx, &copied{columns: columns}, "copy "+table+" ("+names+") from stdin (format binary)")
+	_, err := s.tx.Conn().PgConn().CopyFrom(ctx, &copied{pages: rows}, "copy "+table+" ("+names+") from stdin (format binary)")
 	return err
 }
 

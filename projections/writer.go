@@ -96,20 +96,16 @@ func (w *writer) load(ctx context.Context, events []arrived) error {
 // missing are the tasks that events touch, whose states are neither known nor in b.
 func (w *writer) missing(events []arrived, b *batch) []eventstore.ID {
 	var wanted []eventstore.ID
-	var asked map[eventstore.ID]bool
+	asked := make(map[eventstore.ID]bool)
 	for i := range events {
 		r := &events[i]
-		if !r.ofTask || r.Revision == 0 || asked[r.task] || b != nil && b.tasks[r.task] != nil {
+		if !r.ofTask || asked[r.task] || b != nil && b.tasks[r.task] != nil {
 			continue
-		}
-		if _, have := w.known.get(r.task); have {
-			continue
-		}
-		if asked == nil {
-			asked = make(map[eventstore.ID]bool)
 		}
 		asked[r.task] = true
-		wanted = append(wanted, r.task)
+		if _, have := w.known.get(r.task); !have && r.Revision > 0 { // a first fact has nothing before it
+			wanted = append(wanted, r.task)
+		}
 	}
 	return wanted
 }
@@ -201,19 +197,19 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 // which mind nothing.
 func (w *writer) stageRows(ctx context.Context, s *stage, b *batch, bulk bool) error {
 	var (
-		tasks, newTasks       taskColumns
-		subTasks, newSubTasks subTaskColumns
+		tasks                 taskColumns
+		newTasks              []*change
+		subTasks              subTaskColumns
+		newSubTasks           []newSubTask
 		declines, newDeclines declineColumns
 		joined                typeColumns // declined before, take part now
 		replaced              typeColumns // had a report before
 		findings              = findingWriter{stage: s, blobs: w.blobs}
 	)
 	for _, c := range b.order {
-		rows := &tasks
 		if bulk && c.fresh {
-			rows = &newTasks
-		}
-		if err := rows.add(c); err != nil {
+			newTasks = append(newTasks, c)
+		} else if err := tasks.add(c); err != nil {
 			return err
 		}
 		for _, name := range c.touched {
@@ -250,18 +246,16 @@ func (w *writer) stageRows(ctx context.Context, s *stage, b *batch, bulk bool) e
 			if err != nil {
 				return err
 			}
-			rows := &subTasks
 			if _, had := c.before.SubTasks[name]; bulk && !had {
-				rows = &newSubTasks
-			}
-			if err := rows.add(c.id, t, state); err != nil {
+				newSubTasks = append(newSubTasks, newSubTask{c, name, state})
+			} else if err := subTasks.add(c.id, t, state); err != nil {
 				return err
 			}
 		}
 	}
 	findings.queue()
-	if len(newTasks.id) > 0 {
-		if err := s.copy(ctx, "tasks", taskNames, newTasks.copied()); err != nil {
+	if len(newTasks) > 0 {
+		if err := s.copy(ctx, "tasks", taskNames, paged(newTasks, taskRows)); err != nil {
 			return err
 		}
 	}
@@ -303,18 +297,18 @@ func (w *writer) stageRows(ctx context.Context, s *stage, b *batch, bulk bool) e
 		s.Queue(insertSkips, skipArgs(b.skipped)...)
 	}
 	b.roster.queue(s)
-	if len(newSubTasks.id) > 0 {
-		if err := s.copy(ctx, "sub_tasks", subTaskNames, newSubTasks.args()); err != nil {
+	if len(newSubTasks) > 0 {
+		if err := s.copy(ctx, "sub_tasks", subTaskNames, paged(newSubTasks, subTaskRows)); err != nil {
 			return err
 		}
 	}
 	if len(newDeclines.id) > 0 {
-		if err := s.copy(ctx, "declines", declineNames, newDeclines.args()); err != nil {
+		if err := s.copy(ctx, "declines", declineNames, allRows(newDeclines.args())); err != nil {
 			return err
 		}
 	}
 	if len(outcomes) > 0 {
-		return s.copy(ctx, "outcomes", outcomeNames, outcomes)
+		return s.copy(ctx, "outcomes", outcomeNames, allRows(outcomes))
 	}
 	return nil
 }
