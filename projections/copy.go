@@ -22,7 +22,7 @@ func allRows(columns []any) pages {
 }
 
 // pageRows is how many rows are put into words at a time: those of tasks are long.
-const pageRows = 64
+const pageRows = 128
 
 // paged puts a list into words as it travels.
 func paged[T any](list []T, words func(page []T) ([]any, error)) pages {
@@ -36,12 +36,10 @@ func paged[T any](list []T, words func(page []T) ([]any, error)) pages {
 	}
 }
 
-func taskRows(page []*change) ([]any, error) {
-	var rows taskColumns
-	for _, c := range page {
-		if err := rows.add(c); err != nil {
-			return nil, err
-		}
+func copiedTasks(page []*change) ([]any, error) {
+	rows, err := taskRows(page)
+	if err != nil {
+		return nil, err
 	}
 	return rows.copied(), nil
 }
@@ -52,7 +50,7 @@ type newSubTask struct {
 	name, reportState string
 }
 
-func subTaskRows(page []newSubTask) ([]any, error) {
+func copiedSubTasks(page []newSubTask) ([]any, error) {
 	var rows subTaskColumns
 	for _, t := range page {
 		if err := rows.add(t.id, t.after.SubTasks[t.name], t.reportState); err != nil {

@@ -72,6 +72,16 @@ type taskColumns struct {
 	heard                                             [][]string
 }
 
+func taskRows(list []*change) (*taskColumns, error) {
+	var rows taskColumns
+	for _, c := range list {
+		if err := rows.add(c); err != nil {
+			return nil, err
+		}
+	}
+	return &rows, nil
+}
+
 func (r *taskColumns) add(c *change) error {
 	s := c.after
 	var (

@@ -45,7 +45,7 @@ type Options struct {
 	// RuleSets answers for the rule sets in tasks' shadows; nil knows none.
 	RuleSets RuleSets
 	// MaxEvents and MaxBytes bound a batch; while catching up there are two, one that
-	// is written and one that is folded. 0 means 25,000 events and 24 MiB. A single
+	// is written and one that is folded. 0 means 40,000 events and 40 MiB. A single
 	// event may be larger.
 	MaxEvents, MaxBytes int
 	// Folded hears of each batch that was written, with how many events it folded; of
@@ -94,10 +94,10 @@ func NewRunner(log Log, pool *pgxpool.Pool, blobs Blobs, o Options) *Runner {
 		o.Model = 1
 	}
 	if o.MaxEvents <= 0 {
-		o.MaxEvents = 25_000
+		o.MaxEvents = 40_000
 	}
 	if o.MaxBytes <= 0 {
-		o.MaxBytes = 24 << 20
+		o.MaxBytes = 40 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

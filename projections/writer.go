@@ -197,8 +197,7 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 // which mind nothing.
 func (w *writer) stageRows(ctx context.Context, s *stage, b *batch, bulk bool) error {
 	var (
-		tasks                 taskColumns
-		newTasks              []*change
+		tasks, newTasks       []*change
 		subTasks              subTaskColumns
 		newSubTasks           []newSubTask
 		declines, newDeclines declineColumns
@@ -209,8 +208,8 @@ func (w *writer) stageRows(ctx context.Context, s *stage, b *batch, bulk bool) e
 	for _, c := range b.order {
 		if bulk && c.fresh {
 			newTasks = append(newTasks, c)
-		} else if err := tasks.add(c); err != nil {
-			return err
+		} else {
+			tasks = append(tasks, c)
 		}
 		for _, name := range c.touched {
 			_, had := c.before.Declined[name]
@@ -255,7 +254,7 @@ func (w *writer) stageRows(ctx context.Context, s *stage, b *batch, bulk bool) e
 	}
 	findings.queue()
 	if len(newTasks) > 0 {
-		if err := s.copy(ctx, "tasks", taskNames, paged(newTasks, taskRows)); err != nil {
+		if err := s.copy(ctx, "tasks", taskNames, paged(newTasks, copiedTasks)); err != nil {
 			return err
 		}
 	}
@@ -266,8 +265,23 @@ func (w *writer) stageRows(ctx context.Context, s *stage, b *batch, bulk bool) e
 	if err != nil {
 		return err
 	}
-	if len(tasks.id) > 0 {
-		s.Queue(upsertTasks, tasks.args()...)
+	page := len(tasks)
+	if bulk {
+		page = pageRows // states are long
+	}
+	for len(tasks) > 0 {
+		n := min(page, len(tasks))
+		rows, err := taskRows(tasks[:n])
+		if err != nil {
+			return err
+		}
+		tasks = tasks[n:]
+		s.Queue(upsertTasks, rows.args()...)
+		if bulk {
+			if err := s.send(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	if shadows, err := w.trials.of(ctx, b); err != nil {
 		return err
@@ -298,7 +312,7 @@ func (w *writer) stageRows(ctx context.Context, s *stage, b *batch, bulk bool) e
 	}
 	b.roster.queue(s)
 	if len(newSubTasks) > 0 {
-		if err := s.copy(ctx, "sub_tasks", subTaskNames, paged(newSubTasks, subTaskRows)); err != nil {
+		if err := s.copy(ctx, "sub_tasks", subTaskNames, paged(newSubTasks, copiedSubTasks)); err != nil {
 			return err
 		}
 	}
