@@ -227,3 +227,13 @@ func about(f task.Fact) (subTaskType string, attempt int) {
 	}
 	return "", 0
 }
+
+func hasReport(f task.Fact) bool {
+	switch f := f.(type) {
+	case task.SubTaskCompleted:
+		return f.Report != nil
+	case task.SubTaskFailed:
+		return f.Report != nil
+	}
+	return false
+}

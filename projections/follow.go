@@ -14,7 +14,12 @@ const (
 	aheadEvents   = 2_048
 	aheadBytes    = 4 << 20
 	carefulEvents = 500
+	maxReports    = 2_000 // in a batch: they are read while its transaction is open
 )
+
+// holdMost is how long a batch grows while catching up: what is not written is not seen
+// to get on, and is lost if the process is.
+const holdMost = 5 * time.Second
 
 // follower applies the log to one read model. It has two ways.
 //
@@ -39,7 +44,9 @@ type follower struct {
 	passed  int64               // events of the log in between
 	events  int                 // of ours in between
 	bytes   int                 // about what they hold of memory
+	reports int                 // scan reports that they name
 	oldest  time.Time           // when the first of them was recorded
+	first   time.Time           // when it was taken in
 	since   time.Time           // when the last batch was written
 	pending []arrived           // live or careful: those events
 	folding *batch              // catching up: what they do
@@ -98,7 +105,7 @@ func (r *Runner) follow(ctx context.Context, w *writer, well func()) error {
 
 // begin a batch behind a position.
 func (f *follower) begin(at eventstore.Position) {
-	f.base, f.upTo, f.passed, f.events, f.bytes, f.oldest = at, at, 0, 0, 0, time.Time{}
+	f.base, f.upTo, f.passed, f.events, f.bytes, f.reports, f.oldest = at, at, 0, 0, 0, 0, time.Time{}
 	clear(f.pending)
 	f.pending, f.folding = f.pending[:0], newBatch(at, f.w.skips)
 }
@@ -112,7 +119,7 @@ func (f *follower) full() bool {
 	if !f.live && f.base < f.w.careful {
 		most = min(most, carefulEvents)
 	}
-	return f.events >= most || f.bytes >= f.o.MaxBytes
+	return f.events >= most || f.bytes >= f.o.MaxBytes || f.reports >= maxReports
 }
 
 // step takes what is at hand, or waits for it.
@@ -164,7 +171,7 @@ func (f *follower) step(ctx context.Context) error {
 		}
 	}
 	switch {
-	case f.events > 0 && (f.live || waited):
+	case f.events > 0 && (f.live || waited || time.Since(f.first) >= holdMost):
 		err = f.flush(ctx)
 	case f.events == 0 && time.Since(f.since) >= checkpointPause:
 		err = f.flush(ctx)
@@ -196,13 +203,16 @@ func (f *follower) accept(ctx context.Context, messages []message) ([]message, e
 				continue
 			}
 			if f.events == 0 {
-				f.oldest = m.event.At
+				f.oldest, f.first = m.event.At, time.Now()
 				if f.writing == nil {
 					f.note(func(s *Status) { s.waiting = m.event.At })
 				}
 			}
 			f.events++
 			f.bytes += m.event.weight
+			if hasReport(m.event.fact) {
+				f.reports++
+			}
 			if f.direct() {
 				f.pending = append(f.pending, m.event)
 			} else {
