@@ -1,5 +1,5 @@
-# Every target that needs PostgreSQL, a C compiler, Chromium or Node.js installs
-# Debian's package when it is missing and it may, or says in one line what to type.
+# Every target that needs PostgreSQL, a C compiler, Chromium, Node.js or ShellCheck
+# installs Debian's package when it is missing and it may, or says in one line what to type.
 SHELL := /bin/sh
 GO ?= go
 PORT ?= 8080
@@ -28,7 +28,7 @@ examples: ## Pack the example packages into bin/examples
 	$(GO) run ./examples/pack -out bin/examples
 
 .PHONY: test
-test: postgres compiler chromium node ## Run every test, with the race detector
+test: postgres compiler chromium node shellcheck ## Run every test, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m ./...
 
@@ -84,7 +84,7 @@ golden: ## Rewrite golden files after an intended change; read the diff
 clean: ## Remove what was built (data folders stay)
 	rm -rf bin
 
-.PHONY: postgres compiler chromium node
+.PHONY: postgres compiler chromium node shellcheck
 postgres:
 	@sh scripts/ensure-postgres.sh
 compiler:
@@ -93,3 +93,5 @@ chromium:
 	@sh scripts/ensure-chromium.sh
 node:
 	@sh scripts/ensure-node.sh
+shellcheck:
+	@sh scripts/ensure-shellcheck.sh

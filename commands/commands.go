@@ -41,10 +41,16 @@ type Log interface {
 //	PublishRuleSet    a text becomes a version of a rule set
 //	ActivateRuleSet   … and is put in service, for all or for one project
 //	ConfigureProject  a project's rule set and window lengths
+//	ConfigureScanner  how a type checks a project's packages
+//	ResetScanner      … as by default again
+//	GrantWaiver       findings do not count
+//	RevokeWaiver      … and count again
 //
 //	SkipFact  read models pass by a fact that they cannot apply
 //	EnlistScanner     a scanner's type is waited for
 //	RetireScanner     … and, an operator says, not any more
+//	IssueScannerKey   a scanner may speak for its type over HTTP
+//	RevokeScannerKey  … and not any more
 //
 //	Pseudonym    the token under which facts may speak of a person
 //	NameOf       … and the name that it stands for
@@ -260,6 +266,15 @@ func encode(id eventstore.ID, taskID string, by Origin, facts []task.Fact) ([]ev
 		events[i] = eventstore.Event{ID: eventstore.DeriveID(id, f.Key()), Type: name, Data: data, Metadata: metadata}
 	}
 	return events, nil
+}
+
+// FactID is the id under which a fact of a task is recorded.
+func FactID(taskID string, f task.Fact) string {
+	id, err := parseTaskID(taskID)
+	if err != nil {
+		return ""
+	}
+	return eventstore.DeriveID(id, f.Key()).String()
 }
 
 func storeError(op string, err error) error {

@@ -32,12 +32,12 @@ type RuleBook struct {
 	mu       sync.Mutex
 	compiled map[task.RuleSetRef]*rules.RuleSet
 	sets     map[string]ruleset.State // by name, texts left out
-	projects map[string]project.State // by project
+	projects *Projects
 }
 
 // NewRuleBook returns a rule book on a log.
 func NewRuleBook(log eventstore.Reader) *RuleBook {
-	return &RuleBook{log: log, compiled: map[task.RuleSetRef]*rules.RuleSet{}, sets: map[string]ruleset.State{}, projects: map[string]project.State{}}
+	return &RuleBook{log: log, compiled: map[task.RuleSetRef]*rules.RuleSet{}, sets: map[string]ruleset.State{}, projects: NewProjects(log)}
 }
 
 // Get returns a version of a rule set, verified by its digest. What does not exist
@@ -179,13 +179,13 @@ type Terms struct {
 // that of all projects, else the rule set's. A change that was durable before the
 // call is in the answer. Errors are the event store's.
 func (b *RuleBook) Active(ctx context.Context, of string) (Terms, error) {
-	all, err := b.project(ctx, project.All)
+	all, err := b.projects.State(ctx, project.All)
 	if err != nil {
 		return Terms{}, err
 	}
 	own := project.State{}
 	if project.CheckName(of) == nil && of != project.All {
-		if own, err = b.project(ctx, of); err != nil {
+		if own, err = b.projects.State(ctx, of); err != nil {
 			return Terms{}, err
 		}
 	}
@@ -270,12 +270,7 @@ func findShadow(s ruleset.State, chosen project.Shadow, of string) (ruleset.Vers
 
 // Project returns what a project has settled for itself.
 func (b *RuleBook) Project(ctx context.Context, name string) (project.State, error) {
-	if err := project.CheckName(name); err != nil {
-		return project.State{}, err
-	}
-	s, err := b.project(ctx, name)
-	s.Project = name
-	return s, err
+	return b.projects.State(ctx, name)
 }
 
 // set brings what is remembered of a name up to date.
@@ -304,29 +299,6 @@ func (b *RuleBook) set(ctx context.Context, name string) (ruleset.State, error) 
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		remember(b.sets, name, s, s.Facts >= b.sets[name].Facts)
-	}
-	return s, nil
-}
-
-// project brings what is remembered of a project up to date.
-func (b *RuleBook) project(ctx context.Context, name string) (project.State, error) {
-	b.mu.Lock()
-	s := b.projects[name]
-	b.mu.Unlock()
-	before := s.Facts
-	for r, err := range b.log.ReadStream(ctx, eventstore.StreamID{Category: project.Category, Key: name}, s.Facts) {
-		if gone(err) {
-			break
-		}
-		if err != nil {
-			return s, storeError("read project "+name, err)
-		}
-		s = project.Evolve(s, project.Recorded{Revision: r.Revision, Fact: project.Read(r.Type, r.Data)})
-	}
-	if s.Facts > before {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		remember(b.projects, name, s, s.Facts >= b.projects[name].Facts)
 	}
 	return s, nil
 }

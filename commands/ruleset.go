@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -142,7 +143,7 @@ func (c *Commands) executeRuleSet(ctx context.Context, name, by string, wish rul
 }
 
 // executeProject is execute for the stream of a project.
-func (c *Commands) executeProject(ctx context.Context, name, by string, wish project.Configure) (s project.State, _ changed, err error) {
+func (c *Commands) executeProject(ctx context.Context, name, by string, wish project.Command) (s project.State, _ changed, err error) {
 	if err := project.CheckName(name); err != nil {
 		return s, changed{}, err
 	}
@@ -155,7 +156,7 @@ func (c *Commands) executeProject(ctx context.Context, name, by string, wish pro
 		}
 		revision := s.Facts
 		for i, f := range facts {
-			s = project.Evolve(s, project.Recorded{Revision: revision + uint64(i), Fact: f})
+			s = project.Evolve(s, project.Recorded{Revision: revision + uint64(i), At: time.Now(), Fact: f})
 		}
 		return encodeAt(stream, revision, by, facts, project.Encode)
 	})
@@ -173,7 +174,7 @@ func ruleSetFacts(events []eventstore.Recorded) []ruleset.Recorded {
 func projectFacts(events []eventstore.Recorded) []project.Recorded {
 	facts := make([]project.Recorded, len(events))
 	for i, r := range events {
-		facts[i] = project.Recorded{Revision: r.Revision, Fact: project.Read(r.Type, r.Data)}
+		facts[i] = project.Recorded{Revision: r.Revision, At: r.At, Fact: project.Read(r.Type, r.Data)}
 	}
 	return facts
 }

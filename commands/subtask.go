@@ -21,7 +21,13 @@ func (c *Commands) Consider(ctx context.Context, taskID string, by Origin, w tas
 // to do any more. Repeated with the same Scanner.Instance and Delivery, because its
 // answer was lost, it returns the attempt that it began then, if that is running.
 func (c *Commands) Start(ctx context.Context, taskID string, by Origin, s task.Start) (attempt int, err error) {
-	done, err := c.execute(ctx, taskID, by, func(state task.State, facts []task.Recorded) ([]task.Fact, error) {
+	_, attempt, err = c.StartAttempt(ctx, taskID, by, s)
+	return attempt, err
+}
+
+// StartAttempt is Start for whoever wants to know what was appended.
+func (c *Commands) StartAttempt(ctx context.Context, taskID string, by Origin, s task.Start) (done Done, attempt int, err error) {
+	done, err = c.execute(ctx, taskID, by, func(state task.State, facts []task.Recorded) ([]task.Fact, error) {
 		attempt = 0
 		if t := state.SubTasks[s.Type]; s.Delivery != "" && t.State == task.StateRunning {
 			for _, r := range facts {
@@ -35,9 +41,9 @@ func (c *Commands) Start(ctx context.Context, taskID string, by Origin, s task.S
 		return task.Decide(state, s)
 	})
 	if err != nil || len(done.Facts) == 0 {
-		return attempt, err
+		return done, attempt, err
 	}
-	return done.Facts[0].(task.SubTaskStarted).Attempt, nil
+	return done, done.Facts[0].(task.SubTaskStarted).Attempt, nil
 }
 
 // Complete ends an attempt that passed.

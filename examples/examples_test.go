@@ -70,7 +70,7 @@ func (s *sink) Add(f report.Finding) {
 // that a false alarm shows here, and no less. The verdict follows from that by
 // the default rules.
 func TestEveryExampleGetsWhatItDeserves(t *testing.T) {
-	all := []scanners.Scanner{sql.New(sql.Config{}), excel.New(excel.Config{}), unittest.New(unittest.Config{})}
+	all := []scanners.Scanner{sql.New(), excel.New(excel.Config{}), unittest.New(unittest.Config{})}
 	seen := map[string]bool{}
 	for _, name := range examples.Names() {
 		t.Run(name, func(t *testing.T) {

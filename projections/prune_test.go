@@ -91,6 +91,9 @@ func TestDetailsOfOldTasksArePrunedAndNothingElse(t *testing.T) {
 	got, err = Prune(t.Context(), pool, time.Now().Add(time.Hour), 0)
 	require.NoError(t, err)
 	require.Equal(t, Pruned{}, got, "once is enough")
+	_, err = NewRegistry(pool, log, blobs).RebuildTask(t.Context(), stories["over"].id)
+	require.NoError(t, err)
+	require.Equal(t, all, details(t, pool), "what has expired does not come back with one task")
 
 	// A late attempt brings its findings; what was pruned of others stays so.
 	s := stories["over"]

@@ -490,6 +490,11 @@ func TestOneTaskIsFoldedAnewUnderARunningWriter(t *testing.T) {
 	require.Equal(t, []any{Model(1), Live, true}, []any{change.Model, change.State, change.Changed})
 	require.Equal(t, want, rowsOf(t, pool, "rm_1"))
 
+	// What only the read model still knows stays: a report may be gone.
+	_, err = NewRegistry(pool, log, newMemoryBlobs()).RebuildTask(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, want, rowsOf(t, pool, "rm_1"))
+
 	// The writer goes on with what stands there now.
 	more := newStory()
 	more.id = id

@@ -24,18 +24,8 @@ func (r *Registry) repair(ctx context.Context, m Model, edition int64, wrong []*
 	for some := range slices.Chunk(wrong, repairedTogether) {
 		done := map[*unit]bool{}
 		err := r.administer(ctx, "repair a read model", func(tx pgx.Tx) error {
-			l := &look{r: r, tx: tx, page: &VerifyPage{}}
-			var err error
-			if l.model, err = r.modelToVerify(ctx, tx, m); err != nil {
-				return err
-			}
-			var position int64
-			// Its row lock keeps the writer out until we commit.
-			if err := tx.QueryRow(ctx, `update `+l.stored("checkpoint")+` set edition = edition + 1 returning position, edition`).Scan(&position, &l.edition); err != nil {
-				return err
-			}
-			l.position = eventstore.Position(position)
-			if err := l.prepare(ctx); err != nil {
+			l, err := r.lookToMend(ctx, tx, m)
+			if err != nil {
 				return err
 			}
 			return l.mend(ctx, some, l.edition-1 == edition, done)
@@ -50,6 +40,23 @@ func (r *Registry) repair(ctx context.Context, m Model, edition int64, wrong []*
 		}
 	}
 	return nil
+}
+
+// lookToMend keeps the writer of a read model out until the transaction commits, and
+// makes it begin again from its checkpoint then.
+func (r *Registry) lookToMend(ctx context.Context, tx pgx.Tx, m Model) (*look, error) {
+	l := &look{r: r, tx: tx, page: &VerifyPage{}}
+	var err error
+	if l.model, err = r.modelToVerify(ctx, tx, m); err != nil {
+		return nil, err
+	}
+	var position int64
+	// Its row lock keeps the writer out.
+	if err := tx.QueryRow(ctx, `update `+l.stored("checkpoint")+` set edition = edition + 1 returning position, edition`).Scan(&position, &l.edition); err != nil {
+		return nil, err
+	}
+	l.position = eventstore.Position(position)
+	return l, l.prepare(ctx)
 }
 
 // mend writes units; untouched says that nobody but the writer has written to the

@@ -271,24 +271,27 @@ func (q *Queries) FindingsAsOf(ctx context.Context, t *Task, query FindingsQuery
 	if err != nil {
 		return out, err
 	}
-	after, afterType := int64(-1), ""
-	if query.After != "" {
-		if after, afterType, err = decodeCursor(findingCursor, query.After); err != nil {
-			return out, err
-		}
+	from, err := parseAfter(query.After)
+	if err != nil {
+		return out, err
 	}
 	for _, s := range t.SubTasks {
-		if s.blob == nil || s.Type < afterType || query.Type != "" && s.Type != clean(query.Type) {
+		if s.blob == nil || s.Type < from.subTask || query.Type != "" && s.Type != clean(query.Type) {
 			continue
+		}
+		if s.Type == from.subTask {
+			if err := from.stale(int64(s.Attempt)); err != nil {
+				return out, err
+			}
 		}
 		ordinal := int32(0)
 		var found []Finding
 		var identities report.Identities
 		state, err := q.readReport(ctx, s, func(f report.Finding) error {
-			passed := s.Type == afterType && int64(ordinal) <= after
+			passed := s.Type == from.subTask && ordinal <= from.ordinal
 			identity := identities.Of(f)
 			if f = cleanFinding(f); !passed && (query.Severity == "" || f.Severity == query.Severity) && len(out.Findings)+len(found) <= first {
-				found = append(found, Finding{Type: s.Type, Ordinal: ordinal, Finding: f, Identity: identity})
+				found = append(found, Finding{Type: s.Type, Attempt: int64(s.Attempt), Ordinal: ordinal, Finding: f, Identity: identity})
 			}
 			ordinal++
 			return ctx.Err()

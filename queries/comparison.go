@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -191,7 +190,6 @@ func (q *Queries) FindingAges(ctx context.Context, query FindingAgesQuery) (Find
 	if err != nil {
 		return out, err
 	}
-	clean := func(s string) string { return strings.ReplaceAll(s, "\x00", "\uFFFD") }
 	args := []any{clean(query.Project), agedVersions, clean(query.Type)}
 	which, order := "fixed_at is null", "first_p"
 	if query.Fixed {

@@ -17,7 +17,7 @@ import (
 // made of what the log says.
 const (
 	taskCursor    = 't' // position of the task's first fact
-	findingCursor = 'f' // ordinal and type
+	findingCursor = 'f' // attempt and ordinal, and type
 	// deadLetterCursor holds the position of the fact that parked it.
 	deadLetterCursor = 'd'
 )
@@ -36,7 +36,7 @@ func decodeCursor(kind byte, cursor string) (number int64, text string, err erro
 		if err == nil && len(b) >= 9 && b[0] == kind {
 			n := binary.BigEndian.Uint64(b[1:])
 			rest := string(b[9:])
-			if n <= math.MaxInt64 && (kind == findingCursor && n <= math.MaxInt32 && utf8.ValidString(rest) && !strings.ContainsRune(rest, 0) || kind != findingCursor && rest == "") {
+			if n <= math.MaxInt64 && (kind == findingCursor && n&math.MaxUint32 <= math.MaxInt32 && utf8.ValidString(rest) && !strings.ContainsRune(rest, 0) || kind != findingCursor && rest == "") {
 				return int64(n), rest, nil
 			}
 		}

@@ -2,7 +2,6 @@ package queries
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -64,10 +63,10 @@ func (q *Queries) DeadLetters(ctx context.Context, query DeadLettersQuery) (Dead
 		l.where("d.state = ?", string(query.State))
 	}
 	if query.Type != "" {
-		l.where("d.type = ?", strings.ReplaceAll(query.Type, "\x00", "\uFFFD"))
+		l.where("d.type = ?", clean(query.Type))
 	}
 	if query.Project != "" {
-		l.where("t.project = ?", strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
+		l.where("t.project = ?", clean(query.Project))
 	}
 	sql, args := l.statement()
 	err = q.snapshot(ctx, "list dead letters", func(tx pgx.Tx) error {
@@ -92,7 +91,7 @@ func (q *Queries) DeadLetter(ctx context.Context, id TaskID, subTaskType string)
 			return err
 		}
 		list, err = scanDeadLetters(ctx, tx, "select "+deadLetterColumns+" where d.task_id = $1 and d.type = $2 order by d.attempt desc limit 1",
-			pgIDs([]TaskID{id})[0], strings.ReplaceAll(subTaskType, "\x00", "\uFFFD"))
+			pgIDs([]TaskID{id})[0], clean(subTaskType))
 		return err
 	})
 	if err != nil || len(list) == 0 {

@@ -189,7 +189,7 @@ func dryRunWhere(query DryRunQuery) (sql string, args []any, err error) {
 		where("first_position < ?", position)
 	}
 	if query.Project != "" {
-		where("left(project, 100) = left(?::text, 100) and project = ?", strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
+		where("left(project, 100) = left(?::text, 100) and project = ?", clean(query.Project))
 	}
 	if !query.Since.IsZero() {
 		where("uploaded_at >= ?", query.Since)

@@ -57,7 +57,7 @@ func (q *Queries) Flaky(ctx context.Context, query FlakyQuery) ([]Flaky, ReadAt,
 	sql := `select ` + flakyColumns + ` from live.flaky f where ` + different + ` > 1`
 	where := func(condition, value string) {
 		if value != "" {
-			args = append(args, strings.ReplaceAll(value, "\x00", "\uFFFD"))
+			args = append(args, clean(value))
 			sql += fmt.Sprintf(condition, len(args))
 		}
 	}

@@ -71,10 +71,15 @@ type ReadAt struct {
 	Position eventstore.Position
 }
 
+// begin locks a view before the transaction sees anything: whoever waited here while
+// the views were switched sees the tables as they are after it, not as they were
+// before.
+const begin = `begin isolation level repeatable read read only; lock table live.checkpoint in access share mode`
+
 // snapshot runs read inside one read-only view of the tables: what its
 // statements see, and the position, belong together.
 func (q *Queries) snapshot(ctx context.Context, what string, read func(pgx.Tx) error) error {
-	err := pgx.BeginTxFunc(ctx, q.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, read)
+	err := pgx.BeginTxFunc(ctx, q.pool, pgx.TxOptions{BeginQuery: begin}, read)
 	var other *otherLayout
 	if errors.As(err, &other) {
 		return q.explainLayout(ctx, other)

@@ -145,6 +145,28 @@ func TestFindingsArePagedForEachTask(t *testing.T) {
 	require.Len(t, pages[one].Findings, 3)
 }
 
+func TestAPageDoesNotGoOnInTheReportOfAnotherAttempt(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	id := newTask()
+	w.follow(w.tell(id, uploaded(id, "p"), opened(id),
+		task.SubTaskStarted{Type: "A", Attempt: 1}, task.SubTaskCompleted{Type: "A", Attempt: 1, Result: task.Pass, Report: w.report(5)}))
+	query := queries.FindingsQuery{First: 2}
+	pages, _, err := w.queries.Findings(ctx, []queries.TaskID{id}, query)
+	require.NoError(t, err)
+	query.After = pages[id].Findings[1].Cursor()
+	old := base64.RawURLEncoding.EncodeToString([]byte("f\x00\x00\x00\x00\x00\x00\x00\x01A"))
+
+	w.follow(w.tell(id, task.SubTaskRetryRequested{Type: "A", Reason: "again"},
+		task.SubTaskStarted{Type: "A", Attempt: 2}, task.SubTaskCompleted{Type: "A", Attempt: 2, Result: task.Pass, Report: w.report(3)}))
+	_, _, err = w.queries.Findings(ctx, []queries.TaskID{id}, query)
+	require.Equal(t, "cursor.stale", domain.RuleOf(err))
+	require.Equal(t, domain.Conflict, domain.KindOf(err))
+	pages, _, err = w.queries.Findings(ctx, []queries.TaskID{id}, queries.FindingsQuery{After: old})
+	require.NoError(t, err, "a cursor that names no attempt goes on")
+	require.Len(t, pages[id].Findings, 1)
+}
+
 func TestHistoryComesFromTheStreamPageByPage(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t) // no projector, no tables

@@ -60,10 +60,10 @@ func (q *Queries) ShadowReport(ctx context.Context, ask ShadowReportQuery) (Shad
 	}
 	counted := &listing{}
 	for _, w := range []*listing{l, counted} {
-		w.where("left(s.rule_set, 100) = left(?::text, 100) and s.rule_set = ?", strings.ReplaceAll(ask.Name, "\x00", "\uFFFD"))
+		w.where("left(s.rule_set, 100) = left(?::text, 100) and s.rule_set = ?", clean(ask.Name))
 		w.where("s.version = ?", ask.Version)
 		if ask.Project != "" {
-			w.where("s.project = ?", strings.ReplaceAll(ask.Project, "\x00", "\uFFFD"))
+			w.where("s.project = ?", clean(ask.Project))
 		}
 	}
 	l.where("s.status <> s.recorded and (s.due_at is null or s.due_at <= ?)", ask.Now)

@@ -2,7 +2,6 @@ package queries
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -95,10 +94,10 @@ func (q *Queries) Tasks(ctx context.Context, query TasksQuery) (TasksPage, error
 		l.where("status = ?", string(query.Status))
 	}
 	if query.Project != "" {
-		l.where("left(project, 100) = left(?::text, 100) and project = ?", strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
+		l.where("left(project, 100) = left(?::text, 100) and project = ?", clean(query.Project))
 	}
 	if query.UploadedByKey != "" {
-		l.where("starts_with(uploaded_by, ?)", strings.ReplaceAll(query.UploadedByKey.TokenPrefix(), "\x00", "\uFFFD"))
+		l.where("starts_with(uploaded_by, ?)", clean(query.UploadedByKey.TokenPrefix()))
 	}
 	sql, args := l.statement()
 	err = q.snapshot(ctx, "list tasks", func(tx pgx.Tx) error {

@@ -157,7 +157,7 @@ func (q *Queries) trendsUnder(ctx context.Context, query TrendsQuery, out *Trend
 	args := []any{out.From, out.To, MaxTrendTasks + 1}
 	condition := ""
 	if query.Project != "" {
-		args = append(args, strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
+		args = append(args, clean(query.Project))
 		condition = " and left(project, 100) = left($4::text, 100) and project = $4"
 	}
 	var tasks []row
@@ -299,11 +299,11 @@ func (q *Queries) TopRules(ctx context.Context, query TopRulesQuery) ([]TopRule,
 	args := []any{query.From, query.To, first}
 	var conditions strings.Builder
 	if query.Project != "" {
-		args = append(args, strings.ReplaceAll(query.Project, "\x00", "\uFFFD"))
+		args = append(args, clean(query.Project))
 		fmt.Fprintf(&conditions, " and left(t.project, 100) = left($%[1]d::text, 100) and t.project = $%[1]d", len(args))
 	}
 	if query.Type != "" {
-		args = append(args, strings.ReplaceAll(query.Type, "\x00", "\uFFFD"))
+		args = append(args, clean(query.Type))
 		fmt.Fprintf(&conditions, " and f.type = $%d", len(args))
 	}
 	var out []TopRule

@@ -25,12 +25,37 @@ type attempt struct {
 	of       eventstore.Delivery
 	delivery string // its name
 	number   int    // 0 until SubTaskStarted is durable
+	check    configured
+	opened   time.Time // when the task's window was: by it, suppressions are over or not
 }
 
 // run decides, and scans if it takes part. It returns nil when the facts of its
 // outcome are durable or when there was nothing to do. Decide and Scan have a
 // deadline each; recording facts has none but work's end.
 func (a *attempt) run(work context.Context, state task.State) error {
+	_, joined := state.SubTasks[a.about.Type]
+	a.opened = state.CreatedAt
+	project := ""
+	if state.Uploaded != nil {
+		project = state.Uploaded.Project
+	}
+	said, err := a.projects.Scanner(work, project, a.about.Type)
+	if err != nil {
+		return err
+	}
+	a.check, err = a.as(said, a.opened)
+	var useless *unusable
+	if errors.As(err, &useless) {
+		return a.misconfigured(work, useless)
+	}
+	if !a.check.Enabled {
+		if joined { // it must end
+			if err := a.start(work, report.Text{}); err != nil || a.number == 0 {
+				return err
+			}
+		}
+		return a.decline(work, a.check.disabled())
+	}
 	file, err := a.Blobs.Open(work, blob.Key(state.Created.Context.FilePath))
 	if err != nil {
 		return fmt.Errorf("open the package: %w", err)
@@ -50,10 +75,9 @@ func (a *attempt) run(work context.Context, state task.State) error {
 		return err
 	}
 	defer leaveMemory()
-	_, joined := state.SubTasks[a.about.Type]
 	if !joined {
 		err = a.consider(work)
-	} else if err = a.start(work); err == nil && a.number == 0 {
+	} else if err = a.start(work, report.Text{}); err == nil && a.number == 0 {
 		return nil
 	}
 	if err != nil {
@@ -70,14 +94,19 @@ func (a *attempt) run(work context.Context, state task.State) error {
 	if err != nil {
 		return fmt.Errorf("read the package: %w", err)
 	}
-	decision, err := guarded(ctx, func() (Decision, error) { return a.scanner.Decide(ctx, pkg) })
+	view := pkg
+	if a.check.Narrows() {
+		view = pkg.Only(a.check.Sees)
+	}
+	decision, err := guarded(ctx, func() (Decision, error) { return a.check.Decide(ctx, view) })
 	if err != nil {
 		return fmt.Errorf("decide: %w", causeOf(ctx, err))
 	}
+	decision.reason = a.check.seen(decision.reason, len(view.Files()), len(pkg.Files()))
 	if !decision.TakesPart() {
 		return a.decline(work, decision)
 	}
-	if err := a.start(work); err != nil || a.number == 0 {
+	if err := a.start(work, decision.Reason()); err != nil || a.number == 0 {
 		return err
 	}
 	if !joined {
@@ -85,7 +114,7 @@ func (a *attempt) run(work context.Context, state task.State) error {
 	}
 	a.Listener.began(a.about.Type)
 	defer a.Listener.scanned(a.about.Type)
-	return a.scan(work, inside, pkg)
+	return a.scan(work, inside, pkg, view)
 }
 
 // consider records that a try begins where it may not be the first: else a package
@@ -97,7 +126,7 @@ func (a *attempt) consider(ctx context.Context) error {
 		return nil
 	}
 	return a.persist(ctx, func() error {
-		_, err := a.commands.Consider(ctx, a.taskID, a.by, task.Consider{Type: a.about.Type, Scanner: a.me, Delivery: a.delivery})
+		_, err := a.commands.Consider(ctx, a.taskID, a.by, task.Consider{Type: a.about.Type, Scanner: a.check.as, Delivery: a.delivery})
 		return err
 	})
 }
@@ -119,15 +148,22 @@ func (a *attempt) limited(ctx context.Context) (context.Context, context.CancelF
 }
 
 // start begins the attempt, once: one that took part before has begun it before it
-// decides anew.
-func (a *attempt) start(ctx context.Context) error {
+// decides anew. because says why it takes part, if it has decided.
+func (a *attempt) start(ctx context.Context, because report.Text) error {
 	if a.number > 0 {
 		return nil
 	}
-	return a.persist(ctx, func() (err error) {
-		a.number, err = a.commands.Start(ctx, a.taskID, a.by, task.Start{Type: a.about.Type, Scanner: a.me, Delivery: a.delivery})
+	err := a.persist(ctx, func() (err error) {
+		a.number, err = a.commands.Start(ctx, a.taskID, a.by, task.Start{
+			Type: a.about.Type, Scanner: a.check.as, Delivery: a.delivery,
+			Reason: because.En, ReasonZH: because.Zh, Configuration: a.check.applied,
+		})
 		return err
 	})
+	if err == nil && a.number > 0 {
+		a.Logger.Info("takes part", "task", a.taskID, "attempt", a.number, "because", because.En, "config", a.check.as.ConfigDigest)
+	}
+	return err
 }
 
 func (a *attempt) decline(ctx context.Context, d Decision) error {
@@ -142,12 +178,13 @@ func (a *attempt) decline(ctx context.Context, d Decision) error {
 	}
 	err := a.persist(ctx, func() error {
 		_, err := a.commands.StayAway(ctx, a.taskID, a.by, task.StayAway{
-			Type: a.about.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: a.me,
+			Type: a.about.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: a.check.as, Configuration: a.check.applied,
 		})
 		return err
 	})
 	if err == nil {
 		a.Listener.decided(a.about.Type, d.Code())
+		a.Logger.Info("declines", "task", a.taskID, "code", d.Code(), "because", d.Reason().En, "config", a.check.as.ConfigDigest)
 	}
 	return err
 }
@@ -155,14 +192,25 @@ func (a *attempt) decline(ctx context.Context, d Decision) error {
 // unreadable ends the sub-task: no repetition makes a damaged package whole, and
 // a scanner that cannot look must not look like one that declined.
 func (a *attempt) unreadable(ctx context.Context, bad *zippkg.Error) error {
-	if err := a.start(ctx); err != nil || a.number == 0 {
+	if err := a.start(ctx, report.Text{}); err != nil || a.number == 0 {
 		return err
 	}
-	return a.fail(ctx, task.SubTaskFailed{Kind: task.Error, Reason: bad.Message, ReasonZH: bad.MessageZH})
+	en, zh := bad.Text()
+	return a.fail(ctx, task.SubTaskFailed{Kind: task.Error, Reason: en, ReasonZH: zh})
 }
 
-// scan runs the scanner while its report streams into the blob store.
-func (a *attempt) scan(work, inside context.Context, pkg *zippkg.Package) error {
+// misconfigured ends the sub-task: only an operator makes it right, and whoever then
+// retries it has the new configuration.
+func (a *attempt) misconfigured(ctx context.Context, useless *unusable) error {
+	if err := a.start(ctx, report.Text{}); err != nil || a.number == 0 {
+		return err
+	}
+	return a.fail(ctx, task.SubTaskFailed{Kind: task.Error, Reason: useless.En, ReasonZH: useless.Zh})
+}
+
+// scan runs the scanner on what it is shown of the package, while its report streams
+// into the blob store.
+func (a *attempt) scan(work, inside context.Context, pkg, view *zippkg.Package) error {
 	began := time.Now()
 	ctx, cancel := a.limited(inside)
 	defer cancel()
@@ -180,8 +228,17 @@ func (a *attempt) scan(work, inside context.Context, pkg *zippkg.Package) error 
 	w := report.NewWriter(out, report.Header{
 		TaskID: a.taskID, Type: a.about.Type, Attempt: a.number, Scanner: a.about.Name + "/" + a.about.Version,
 	})
-	coverage, err := guarded(ctx, func() (task.Coverage, error) { return a.scanner.Scan(ctx, pkg, w) })
+	coverage, err := guarded(ctx, func() (task.Coverage, error) {
+		gate := newGate(w, a.check, a.opened)
+		if err := gate.read(pkg); err != nil {
+			return task.Coverage{}, err
+		}
+		coverage, err := a.check.Scan(ctx, view, gate)
+		gate.close()
+		return coverage, err
+	})
 	if err == nil {
+		coverage.Degraded = append(coverage.Degraded, unopened(pkg)...)
 		err = w.Close()
 	}
 	_ = out.CloseWithError(err) // nil means io.EOF: the report is whole
@@ -194,9 +251,10 @@ func (a *attempt) scan(work, inside context.Context, pkg *zippkg.Package) error 
 	}
 	counts, ref := w.Counts(), &task.Blob{Key: string(saved.Key), SHA256: saved.SHA256}
 	took := time.Since(began).Milliseconds()
+	severity, allowed := a.check.Fail.Exceeded(counts)
 	switch {
-	case counts.Error > 0:
-		en, zh := failing(counts.Error, w.Failing())
+	case severity != "":
+		en, zh := failing(counts, severity, allowed, w.Failing(severity))
 		return a.fail(work, task.SubTaskFailed{
 			Kind: task.Check, Reason: en, ReasonZH: zh, Summary: &counts, Coverage: &coverage, Report: ref, DurationMS: took,
 		})
@@ -210,7 +268,7 @@ func (a *attempt) scan(work, inside context.Context, pkg *zippkg.Package) error 
 		})
 	}
 	result := task.Pass
-	if counts.Warning > 0 {
+	if counts.Error+counts.Warning > 0 {
 		result = task.PassWithWarnings
 	}
 	return a.persist(work, func() error {
@@ -219,6 +277,26 @@ func (a *attempt) scan(work, inside context.Context, pkg *zippkg.Package) error 
 		})
 		return err
 	})
+}
+
+// unopened tells of the zips in a package into which nobody could look: no scanner
+// knows whether its files are among them.
+func unopened(pkg *zippkg.Package) (told []task.Degraded) {
+	const most = 20 // a fact is no list of everything
+	more := 0
+	for _, w := range pkg.Warnings() {
+		switch {
+		case w.Code != zippkg.WarningNestedUnread && w.Code != zippkg.WarningNestedTooDeep:
+		case len(told) == most:
+			more++
+		default:
+			told = append(told, task.Degraded{Path: w.Path, Reason: w.Message})
+		}
+	}
+	if more > 0 {
+		told[most-1].Reason += fmt.Sprintf("; and %d more such zips", more)
+	}
+	return told
 }
 
 func (a *attempt) fail(ctx context.Context, f task.SubTaskFailed) error {
@@ -230,7 +308,7 @@ func (a *attempt) fail(ctx context.Context, f task.SubTaskFailed) error {
 }
 
 // failing words what failed the check: "3 errors: SQL002 ×2, SQL012".
-func failing(errorCount int, rules []report.RuleCount) (en, zh string) {
+func failing(c report.Counts, severity report.Severity, allowed int, rules []report.RuleCount) (en, zh string) {
 	const shown = 5
 	var parts []string
 	for _, r := range rules[:min(len(rules), shown)] {
@@ -243,12 +321,24 @@ func failing(errorCount int, rules []report.RuleCount) (en, zh string) {
 	if len(rules) > shown {
 		parts = append(parts, "…")
 	}
+	n, word := c.Error, "错误"
+	switch severity {
+	case report.Error:
+	case report.Warning:
+		n, word = c.Warning, "警告"
+	case report.Note:
+		n, word = c.Note, "提示"
+	}
 	plural := "s"
-	if errorCount == 1 {
+	if n == 1 {
 		plural = ""
 	}
-	return fmt.Sprintf("%d error%s: %s", errorCount, plural, strings.Join(parts, ", ")),
-		fmt.Sprintf("%d 个错误：%s", errorCount, strings.Join(parts, "，"))
+	en, zh = fmt.Sprintf("%d %s%s", n, severity, plural), fmt.Sprintf("%d 个%s", n, word)
+	if severity != report.Error || allowed > 0 {
+		en += fmt.Sprintf(", and its configuration allows %d", allowed)
+		zh += fmt.Sprintf("，配置允许 %d 个", allowed)
+	}
+	return en + ": " + strings.Join(parts, ", "), zh + "：" + strings.Join(parts, "，")
 }
 
 // lastWords is how long a scanner has to return after its ctx has ended.

@@ -99,7 +99,7 @@ func Run(ctx context.Context, s Scanner, parts Parts, options Options) error {
 	}
 	r := &runtime{
 		Parts: parts, Options: options.withDefaults(), scanner: s, about: about,
-		commands: commands.New(parts.Log), me: task.Scanner{
+		commands: commands.New(parts.Log), projects: commands.NewProjects(parts.Log), me: task.Scanner{
 			Name: about.Name, Version: about.Version, Instance: options.Instance,
 			RulesDigest: about.RulesDigest, ConfigDigest: about.ConfigDigest,
 		},
@@ -133,6 +133,7 @@ type runtime struct {
 	about    Description
 	me       task.Scanner
 	commands *commands.Commands
+	projects *commands.Projects
 	slots    chan struct{} // a token for each running scan
 	since    time.Time     // of this run: an instance may come and go under one name
 	enlisted bool          // the roster is known to hold the type
@@ -154,26 +155,8 @@ type runtime struct {
 // waits for what has begun, up to the grace time; when the consumer dies, what has
 // begun goes on, and is told to the next consumer.
 func (r *runtime) consume(ctx, work context.Context, stop, well func()) error {
-	group := "scanner-" + r.about.Type
-	err := r.Log.EnsureGroup(ctx, eventstore.Group{
-		Name:    group,
-		Filter:  eventstore.Filter{Types: []string{"MainTaskCreated", "SubTaskRetryRequested"}},
-		Timeout: 2*r.ScanTimeout + handOver, MaxRetries: neverParked,
-	})
-	if err != nil {
-		return err
-	}
-	if err := r.enlist(ctx); err != nil {
-		return err
-	}
-	if !r.joined {
-		if r.born, err = r.Log.Head(ctx); err != nil {
-			return err
-		}
-		r.joined = true
-	}
 	// Whoever backs off keeps a delivery but no worker.
-	consumer, err := r.Log.Consume(ctx, group, 2*r.Workers+backingOff)
+	consumer, err := r.join(ctx, 2*r.Workers+backingOff)
 	if err != nil {
 		return err
 	}
@@ -197,7 +180,7 @@ func (r *runtime) consume(ctx, work context.Context, stop, well func()) error {
 		r.online = r.present(context.WithoutCancel(ctx), scanner.OnlineType)
 	}
 	running.Go(func() { r.beat(waiting) })
-	r.Logger.Info("scanner is ready", "group", group, "instance", r.me.Instance)
+	r.Logger.Info("scanner is ready", "group", groupOf(r.about.Type), "instance", r.me.Instance)
 	for {
 		d, err := consumer.Next(ctx)
 		if err != nil {
@@ -205,6 +188,30 @@ func (r *runtime) consume(ctx, work context.Context, stop, well func()) error {
 		}
 		running.Go(func() { r.deliver(waiting, lost, work, consumer, d) })
 	}
+}
+
+func groupOf(subTaskType string) string { return "scanner-" + subTaskType }
+
+// join makes the group and the type known, and enters the group.
+func (r *runtime) join(ctx context.Context, buffer int) (eventstore.Consumer, error) {
+	err := r.Log.EnsureGroup(ctx, eventstore.Group{
+		Name:    groupOf(r.about.Type),
+		Filter:  eventstore.Filter{Types: []string{"MainTaskCreated", "SubTaskRetryRequested"}},
+		Timeout: 2*r.ScanTimeout + handOver, MaxRetries: neverParked,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.enlist(ctx); err != nil {
+		return nil, err
+	}
+	if !r.joined {
+		if r.born, err = r.Log.Head(ctx); err != nil {
+			return nil, err
+		}
+		r.joined = true
+	}
+	return r.Log.Consume(ctx, groupOf(r.about.Type), buffer)
 }
 
 // deliver handles one delivery to its end: ack, retry or park. waiting ends with
@@ -266,41 +273,13 @@ const (
 // handle does the work of one delivery. It returns endAck and endPark only after
 // the facts that justify them are durable.
 func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error) {
-	fact, err := commands.Decoded(d.Event)
-	if err != nil {
-		return endPark, err
+	t, done, end, err := r.sift(ctx, d)
+	if done {
+		return end, err
 	}
-	taskID := d.Event.Stream.Key
-	if again, ok := fact.Fact.(task.SubTaskRetryRequested); ok && again.Type != r.about.Type {
-		return endAck, nil
-	}
-	facts, err := r.commands.Load(ctx, taskID)
-	switch {
-	case err == nil:
-	case domain.KindOf(err) == domain.Internal && ctx.Err() == nil && r.troubled(d.Event.ID, func(t *trouble) { t.untried++ }).untried > maxUnread:
-		return endPark, err // no fact can say so: the stream that would hold it cannot be read
-	default:
-		return endRetry, err
-	}
-	state := task.Fold(facts)
-	mine, takesPart := state.SubTasks[r.about.Type]
-	before := attemptsBefore(facts, r.about.Type, fact.Revision)
-	_, declined := state.Declined[r.about.Type]
-	tries := state.Considered[r.about.Type].Tries
-	switch {
-	case state.Created == nil || state.Cancelled != nil, declined, takesPart && mine.State != task.StateRunning && !mine.RetryWanted:
-		return endAck, nil
-	case wantedSince(facts, r.about.Type, fact.Revision):
-		return endAck, nil // that wish has a delivery of its own, and attempts of its own
-	case takesPart && mine.State == task.StateRunning && mine.Attempt-before >= r.MaxAttempts:
-		// Its last owner never came to an end: a crash, again and again.
-		return r.giveUp(ctx, taskID, fact.ID, mine.Attempt, fmt.Errorf("%d attempts ended without a result", mine.Attempt-before))
-	}
-	if known := r.troubled(d.Event.ID, func(*trouble) {}); tries >= r.MaxAttempts && !known.begun {
-		return r.giveUp(ctx, taskID, fact.ID, 0, fmt.Errorf("%d times a scanner looked at the package and ended without an answer", tries))
-	}
+	taskID, fact, before := t.id, t.fact, t.before
 	a := attempt{runtime: r, taskID: taskID, by: commands.Origin{Actor: "scanner " + r.about.Type, Causation: fact.ID}, of: d, delivery: r.deliveryName(d)}
-	err = a.run(ctx, state)
+	err = a.run(ctx, t.state)
 	var short *memoryError
 	if errors.As(err, &short) {
 		r.troubled(d.Event.ID, func(t *trouble) { t.alone = true })
@@ -325,6 +304,58 @@ func (r *runtime) handle(ctx context.Context, d eventstore.Delivery) (end, error
 		return endRetry, err
 	}
 	return r.giveUp(ctx, taskID, fact.ID, a.number, err)
+}
+
+// sifted is a delivery that is worth a try.
+type sifted struct {
+	id     string // of the task
+	fact   task.Recorded
+	state  task.State
+	before int // the newest attempt before the fact: those after it count
+}
+
+// sift looks at what the log says of a delivery's task. done reports that there is
+// nothing to be tried, and how the delivery ends then.
+func (r *runtime) sift(ctx context.Context, d eventstore.Delivery) (_ sifted, done bool, _ end, _ error) {
+	fact, err := commands.Decoded(d.Event)
+	if err != nil {
+		return sifted{}, true, endPark, err
+	}
+	taskID := d.Event.Stream.Key
+	if again, ok := fact.Fact.(task.SubTaskRetryRequested); ok && again.Type != r.about.Type {
+		return sifted{}, true, endAck, nil
+	}
+	facts, err := r.commands.Load(ctx, taskID)
+	switch {
+	case err == nil:
+	case domain.KindOf(err) == domain.Internal && ctx.Err() == nil && r.troubled(d.Event.ID, func(t *trouble) { t.untried++ }).untried > maxUnread:
+		return sifted{}, true, endPark, err // no fact can say so: the stream that would hold it cannot be read
+	default:
+		return sifted{}, true, endRetry, err
+	}
+	s := sifted{id: taskID, fact: fact, state: task.Fold(facts), before: attemptsBefore(facts, r.about.Type, fact.Revision)}
+	mine, takesPart := s.state.SubTasks[r.about.Type]
+	tries := s.state.Considered[r.about.Type].Tries
+	switch {
+	case answered(s.state, r.about.Type), wantedSince(facts, r.about.Type, fact.Revision):
+		return s, true, endAck, nil // a wish since has a delivery of its own, and attempts of its own
+	case takesPart && mine.State == task.StateRunning && mine.Attempt-s.before >= r.MaxAttempts:
+		// Its last owner never came to an end: a crash, again and again.
+		end, err := r.giveUp(ctx, taskID, fact.ID, mine.Attempt, fmt.Errorf("%d attempts ended without a result", mine.Attempt-s.before))
+		return s, true, end, err
+	}
+	if known := r.troubled(d.Event.ID, func(*trouble) {}); tries >= r.MaxAttempts && !known.begun {
+		end, err := r.giveUp(ctx, taskID, fact.ID, 0, fmt.Errorf("%d times a scanner looked at the package and ended without an answer", tries))
+		return s, true, end, err
+	}
+	return s, false, endRetry, nil
+}
+
+// answered reports whether there is nothing to be said about the task any more.
+func answered(s task.State, subTaskType string) bool {
+	mine, takesPart := s.SubTasks[subTaskType]
+	_, declined := s.Declined[subTaskType]
+	return s.Created == nil || s.Cancelled != nil || declined || takesPart && mine.State != task.StateRunning && !mine.RetryWanted
 }
 
 // blobsAway reports whether the blob store failed, not what lies in it.

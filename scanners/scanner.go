@@ -73,6 +73,9 @@ type Decision struct {
 // TakePart opts in.
 func TakePart() Decision { return Decision{takesPart: true} }
 
+// TakePartBecause opts in and says why, for people: "12 files match *.sql".
+func TakePartBecause(reason report.Text) Decision { return Decision{takesPart: true, reason: reason} }
+
 // Decline opts out. code is stable and upper case; reason is for people.
 func Decline(code string, reason report.Text) Decision {
 	return Decision{code: code, reason: reason}
@@ -84,11 +87,11 @@ const (
 	Disabled        = "DISABLED"
 )
 
-// TakesPart reports the decision; if it is false, Code and Reason say why.
+// TakesPart reports the decision; Reason says why, and if it is false, so does Code.
 func (d Decision) TakesPart() bool { return d.takesPart }
 
 // Code of a decline.
 func (d Decision) Code() string { return d.code }
 
-// Reason of a decline.
+// Reason for the decision, if it was given; a decline always has one.
 func (d Decision) Reason() report.Text { return d.reason }

@@ -45,10 +45,16 @@ type config struct {
 	quiet      time.Duration
 	manual     bool // no read model is begun by itself
 	scanners   []scanners.Scanner
+	external   externals
 	scanMemory int64 // MiB; a share of what there is if 0
 	retention  retention.Policy
 	details    time.Duration // after which findings are pruned; 0: never
 	logger     *slog.Logger
+}
+
+// unconfined warns of a program that runs without being shut in.
+func (c config) unconfined(subTaskType, why string) {
+	c.logger.Warn("an external scanner runs with the network of this machine and may leave processes behind", "type", subTaskType, "why", why)
 }
 
 // app is a whole Factgate in one process. What it opened, it closes in reverse
@@ -209,14 +215,17 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	if err != nil {
 		return err
 	}
+	channel := scanners.NewChannel(scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, scanners.ChannelOptions{})
+	a.role(channel.Run)
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{
 			Commands: use, Blobs: blobs, Queries: questions, Tool: tool(), GraphQL: graphql, Console: console.Handler(),
 			Metrics: a.metrics.Handler(c.logger), Uploaded: a.metrics.Uploaded,
-			Ready: log.Ping, Logger: c.logger,
+			Channel: channel, Keys: commands.NewKeyring(log), Ready: log.Ping, Logger: c.logger,
 		}),
 		IdleTimeout: 2 * time.Minute,
 	}
+	server.RegisterOnShutdown(channel.EndPolls)
 	a.metrics.API()
 	a.listen(c, listener, server)
 	a.url = "http://" + listener.Addr().String()

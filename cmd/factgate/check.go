@@ -17,7 +17,7 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	k := check{config: config{listen: "127.0.0.1:0", scanners: scannerList()}}
+	k := check{config: config{listen: "127.0.0.1:0"}}
 	cmd := &cobra.Command{
 		Use:   "check FILE.zip",
 		Short: "Upload a package, wait for its verdict, explain it",
@@ -59,6 +59,7 @@ Exit codes:
 	cmd.Flags().DurationVar(&k.timeout, "timeout", 15*time.Minute, "how long to wait for the verdict")
 	cmd.Flags().BoolVar(&k.verbose, "verbose", false, "without --server: show the log of the embedded server")
 	k.timeFlags(cmd, 2*time.Second, "2s")
+	k.external.flag(cmd)
 	return cmd
 }
 
@@ -143,7 +144,10 @@ func (k *check) embed(ctx context.Context) (stop func() error, err error) {
 		level = slog.LevelInfo
 	}
 	k.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	a, err := start(ctx, k.config)
+	var a *app
+	if k.scanners, err = k.external.scanners(ctx, k.unconfined); err == nil {
+		a, err = start(ctx, k.config)
+	}
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(k.data))
 	}

@@ -20,14 +20,16 @@ import (
 	"github.com/factgate/factgate/scanners/excel"
 	"github.com/factgate/factgate/scanners/sql"
 	"github.com/factgate/factgate/scanners/unittest"
+	"github.com/factgate/factgate/scanners/wedata"
 )
 
 // scannerList is every scanner that this binary runs; one line each.
 func scannerList() []scanners.Scanner {
 	return []scanners.Scanner{
-		sql.New(sql.Config{}),
+		sql.New(),
 		excel.New(excel.Config{}),
 		unittest.New(unittest.Config{}),
+		wedata.New(),
 	}
 }
 
@@ -88,7 +90,7 @@ can be traced.
 	cmd.PersistentFlags().String("lang", "", "language of texts: zh or en (default: FACTGATE_LANG, else the locale)")
 	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), explainCommand(), dossierCommand(), rulesCommand(), nodeCommand())
 	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), deadLettersCommand(), scannersCommand(), readModelCommand(), trendsCommand())
-	cmd.AddCommand(showCommand(), projectCommand(), personsCommand(), blobsCommand())
+	cmd.AddCommand(showCommand(), projectCommand(), personsCommand(), blobsCommand(), scanCommand())
 	return cmd
 }
 

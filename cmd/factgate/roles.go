@@ -81,7 +81,7 @@ model has one writer; the others stand by and take over when it ends.` +
 			Long: `Scanner runs one or more scanners in a process of its own. Those of one type share its
 work; what one leaves unfinished another does. It needs no database.
 
-Types: ` + strings.Join(scannerTypes(), ", ") + `.` +
+Types: ` + strings.Join(scannerTypes(), ", ") + `, and those of --external.` +
 				fmt.Sprintf(several, "the event store and the blobs", ""),
 		}),
 	}
@@ -109,6 +109,7 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 		c.timeFlags(cmd, 0, "the rule set's, 10s")
 	case scannerRole:
 		c.memoryFlag(cmd)
+		c.external.flag(cmd)
 	}
 	if r != apiRole {
 		flags.StringVar(&c.scrape, "metrics-listen", "", "address that serves /metrics, such as 127.0.0.1:9100; port 0 takes a free one (default: none)")
@@ -123,14 +124,20 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 		if err := c.checkRetention(); err != nil {
 			return err
 		}
-		if c.scanners, err = chosenScanners(args); err != nil {
-			return err
-		}
 		level := slog.LevelInfo
 		if verbose {
 			level = slog.LevelDebug
 		}
 		c.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+		if r == scannerRole {
+			list, err := c.external.scanners(cmd.Context(), c.unconfined)
+			if err != nil {
+				return err
+			}
+			if c.scanners, err = choose(list, args); err != nil {
+				return err
+			}
+		}
 		return serveUntilStopped(cmd, *c)
 	}
 	return cmd
@@ -143,24 +150,4 @@ func typesOf(list []scanners.Scanner) (types []string) {
 		types = append(types, s.Describe().Type)
 	}
 	return types
-}
-
-// chosenScanners finds scanners by type, each once.
-func chosenScanners(types []string) (chosen []scanners.Scanner, err error) {
-	seen := map[string]bool{}
-next:
-	for _, name := range types {
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
-		for _, s := range scannerList() {
-			if s.Describe().Type == name {
-				chosen = append(chosen, s)
-				continue next
-			}
-		}
-		return nil, fmt.Errorf("this binary has no scanner %.60q; it has %s", name, strings.Join(scannerTypes(), ", "))
-	}
-	return chosen, nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func runCommand() *cobra.Command {
-	c := config{scanners: scannerList()}
+	c := config{}
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -27,13 +27,16 @@ When it takes uploads it prints one line on standard output:
 
 With --eventstore and --database it uses servers of yours instead.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			level := slog.LevelInfo
 			if verbose {
 				level = slog.LevelDebug
 			}
 			c.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 			if err := c.checkRetention(); err != nil {
+				return err
+			}
+			if c.scanners, err = c.external.scanners(cmd.Context(), c.unconfined); err != nil {
 				return err
 			}
 			return serveUntilStopped(cmd, c)
@@ -47,6 +50,7 @@ With --eventstore and --database it uses servers of yours instead.`,
 	c.timeFlags(cmd, 0, "the rule set's, 10s")
 	c.rebuildFlag(cmd)
 	c.memoryFlag(cmd)
+	c.external.flag(cmd)
 	c.allRetentionFlags(cmd)
 	return cmd
 }

@@ -6,12 +6,16 @@
 //
 //	project's own  ──▶  all projects' (*)  ──▶  the rule set's own, of set default
 //
-// Each setting is looked up on its own in this order. Start at Decide.
+// Each setting is looked up on its own in this order. How scanners check the project's
+// packages (one document for each type, see package configuration) stands there too,
+// and so do the waivers that operators have granted. A project's own document replaces
+// that of all; waivers of both hold. Start at Decide.
 package project
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 	"unicode"
@@ -112,34 +116,68 @@ func first(a, b *task.Duration) *task.Duration {
 type State struct {
 	Project string
 	Settings
-	Facts uint64 // the next fact has this revision
+	// Scanners are the configurations, by sub-task type.
+	Scanners map[string]Configured
+	// Waivers are those that were ever granted, by id.
+	Waivers map[string]Waiver
+	Facts   uint64 // the next fact has this revision
 }
 
 // Recorded is a fact as the log holds it.
 type Recorded struct {
 	Revision uint64
+	At       time.Time
 	Fact     Fact
 }
 
-// Evolve returns the state after one more fact. It never refuses.
-func Evolve(s State, r Recorded) State {
-	if r.Revision < s.Facts {
-		return s
-	}
-	s.Facts = r.Revision + 1
-	if f, ok := r.Fact.(ProjectConfigured); ok {
-		s.Settings = f.Settings
+// Evolve returns the state after more facts; the one before stays as it is. It never
+// refuses.
+func Evolve(s State, facts ...Recorded) State {
+	s.Scanners, s.Waivers = maps.Clone(s.Scanners), maps.Clone(s.Waivers)
+	for _, r := range facts {
+		if r.Revision >= s.Facts {
+			s.Facts = r.Revision + 1
+			s.take(r)
+		}
 	}
 	return s
 }
 
-// Fold evolves the state of a project through all its facts.
-func Fold(project string, facts []Recorded) State {
-	s := State{Project: project}
-	for _, r := range facts {
-		s = Evolve(s, r)
+func (s *State) take(r Recorded) {
+	switch f := r.Fact.(type) {
+	case ProjectConfigured:
+		s.Settings = f.Settings
+	case ScannerConfigured:
+		if s.Scanners == nil {
+			s.Scanners = map[string]Configured{}
+		}
+		s.Scanners[f.Type] = Configured{ScannerConfigured: f, At: r.At}
+	case ScannerUnconfigured:
+		delete(s.Scanners, f.Type)
+	case WaiverGranted:
+		if s.Waivers == nil {
+			s.Waivers = map[string]Waiver{}
+		}
+		if _, ok := s.Waivers[f.ID]; !ok {
+			s.Waivers[f.ID] = Waiver{WaiverGranted: f, At: r.At, revision: r.Revision}
+		}
+	case WaiverRevoked:
+		if w, ok := s.Waivers[f.ID]; ok && w.Revoked == nil {
+			w.Revoked = &Revocation{At: r.At, By: f.By, Reason: f.Reason}
+			s.Waivers[f.ID] = w
+		}
+	case Unreadable:
 	}
-	return s
+}
+
+// Fold evolves the state of a project through all its facts.
+func Fold(project string, facts []Recorded) State { return Evolve(State{Project: project}, facts...) }
+
+// Command is a wish. Decide turns it into facts, silence or a refusal.
+//
+//sumtype:decl
+type Command interface {
+	decide(State) ([]Fact, error)
 }
 
 // Configure changes settings. What is nil stays as it is; an empty RuleSet or
@@ -158,10 +196,14 @@ type Change struct {
 }
 
 // Decide answers as task.Decide does: facts, silence or a *domain.Error.
-func Decide(s State, c Configure) ([]Fact, error) {
+func Decide(s State, c Command) ([]Fact, error) {
 	if err := CheckName(s.Project); err != nil {
 		return nil, err
 	}
+	return c.decide(s)
+}
+
+func (c Configure) decide(s State) ([]Fact, error) {
 	next := s.Settings
 	if c.RuleSet != nil {
 		if *c.RuleSet != "" {
@@ -221,13 +263,29 @@ func CheckName(name string) error {
 	return nil
 }
 
+// decoders holds every fact type; the key is the stored type name.
+var decoders = map[string]func([]byte) (Fact, error){
+	"ProjectConfigured":   decode[ProjectConfigured],
+	"ScannerConfigured":   decode[ScannerConfigured],
+	"ScannerUnconfigured": decode[ScannerUnconfigured],
+	"WaiverGranted":       decode[WaiverGranted],
+	"WaiverRevoked":       decode[WaiverRevoked],
+}
+
+func decode[F Fact](data []byte) (Fact, error) {
+	var f F
+	err := json.Unmarshal(data, &f)
+	return f, err
+}
+
 // Read reads a stored fact; what it cannot decode comes as an Unreadable.
 func Read(typeName string, data []byte) Fact {
-	if typeName != "ProjectConfigured" {
+	decoder, ok := decoders[typeName]
+	if !ok {
 		return Unreadable{typeName, fmt.Errorf("fact type %q is not known to this version of Factgate", typeName)}
 	}
-	var f ProjectConfigured
-	if err := json.Unmarshal(data, &f); err != nil {
+	f, err := decoder(data)
+	if err != nil {
 		return Unreadable{typeName, err}
 	}
 	return f
@@ -235,9 +293,20 @@ func Read(typeName string, data []byte) Fact {
 
 // Encode writes a fact as it is stored.
 func Encode(f Fact) (typeName string, data []byte, err error) {
-	if u, ok := f.(Unreadable); ok {
-		return "", nil, fmt.Errorf("encode %s: an unreadable fact is not ours to write: %w", u.Type, u.Err)
+	switch f := f.(type) {
+	case ProjectConfigured:
+		typeName = "ProjectConfigured"
+	case ScannerConfigured:
+		typeName = "ScannerConfigured"
+	case ScannerUnconfigured:
+		typeName = "ScannerUnconfigured"
+	case WaiverGranted:
+		typeName = "WaiverGranted"
+	case WaiverRevoked:
+		typeName = "WaiverRevoked"
+	case Unreadable:
+		return "", nil, fmt.Errorf("encode %s: an unreadable fact is not ours to write: %w", f.Type, f.Err)
 	}
 	data, err = json.Marshal(f)
-	return "ProjectConfigured", data, err
+	return typeName, data, err
 }

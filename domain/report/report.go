@@ -59,6 +59,9 @@ type Finding struct {
 	Anchor string `json:"anchor,omitempty"`
 	// Suppressed findings stay in the report and leave the gate.
 	Suppressed bool `json:"suppressed,omitempty"`
+	// Suppression says why, if somebody wrote it down. A finding that has one is
+	// Suppressed.
+	Suppression *Suppression `json:"suppression,omitempty"`
 }
 
 // Counts are the unsuppressed findings by severity.
@@ -108,14 +111,14 @@ type Writer struct {
 	w       *bufio.Writer
 	counts  Counts
 	written int
-	rules   map[string]int // errors by rule
+	rules   map[Severity]map[string]int // unsuppressed findings
 	err     error
 }
 
 // NewWriter writes the header and returns a writer of findings.
 func NewWriter(w io.Writer, h Header) *Writer {
 	h.Format = 1
-	out := &Writer{w: bufio.NewWriter(w), rules: map[string]int{}}
+	out := &Writer{w: bufio.NewWriter(w), rules: map[Severity]map[string]int{}}
 	out.line(h)
 	return out
 }
@@ -123,10 +126,14 @@ func NewWriter(w io.Writer, h Header) *Writer {
 // Add counts f and writes it, up to MaxFindings; of these, a tenth is kept free
 // for errors, so that a flood of notes cannot hide what fails the check.
 func (w *Writer) Add(f Finding) {
+	f.Suppressed = f.Suppressed || f.Suppression != nil
 	w.counts.Add(f)
 	failing := f.Severity == Error && !f.Suppressed
-	if failing {
-		w.rules[f.Rule]++
+	if !f.Suppressed {
+		if w.rules[f.Severity] == nil {
+			w.rules[f.Severity] = map[string]int{}
+		}
+		w.rules[f.Severity][f.Rule]++
 	}
 	limit := MaxFindings
 	if !failing {
@@ -137,6 +144,11 @@ func (w *Writer) Add(f Finding) {
 	}
 	w.written++
 	f.Message.En, f.Message.Zh = clip(f.Message.En), clip(f.Message.Zh)
+	if s := f.Suppression; s != nil {
+		short := *s
+		short.By, short.Reason = clip(s.By), clip(s.Reason)
+		f.Suppression = &short
+	}
 	w.line(f)
 }
 
@@ -174,16 +186,17 @@ func (w *Writer) line(v any) {
 // Counts returns what was counted so far, written or not.
 func (w *Writer) Counts() Counts { return w.counts }
 
-// RuleCount is how often a rule found an error.
+// RuleCount is how often a rule found something.
 type RuleCount struct {
 	Rule  string
 	Count int
 }
 
-// Failing returns the rules with errors, the most frequent first.
-func (w *Writer) Failing() []RuleCount {
+// Failing returns the rules with unsuppressed findings of a severity, the most
+// frequent first.
+func (w *Writer) Failing(s Severity) []RuleCount {
 	var out []RuleCount
-	for rule, n := range w.rules {
+	for rule, n := range w.rules[s] {
 		out = append(out, RuleCount{rule, n})
 	}
 	slices.SortFunc(out, func(a, b RuleCount) int {

@@ -27,7 +27,7 @@ func TestAReportReadsBackAsItWasWritten(t *testing.T) {
 	}
 	require.NoError(t, w.Close())
 	require.Equal(t, report.Counts{Error: 3, Warning: 1}, w.Counts())
-	require.Equal(t, []report.RuleCount{{"SQL002", 2}, {"SQL012", 1}}, w.Failing())
+	require.Equal(t, []report.RuleCount{{"SQL002", 2}, {"SQL012", 1}}, w.Failing(report.Error))
 
 	var got []report.Finding
 	h, err := report.Read(&blob, func(f report.Finding) error { got = append(got, f); return nil })

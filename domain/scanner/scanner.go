@@ -1,5 +1,6 @@
-// Package scanner holds the facts of scanners themselves, in three streams:
+// Package scanner holds the facts of scanners themselves, in four streams:
 //
+//	scannerkeys-{type}  who may speak for the type over HTTP, see Keys
 //	scanners-roster     which types are waited for; verdicts read it, by way of
 //	                    known in MainTaskCreated
 //	scanner-{type}      comings and goings of instances   ┐ for people: told as well

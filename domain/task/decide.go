@@ -78,6 +78,7 @@ type StayAway struct {
 	Code             string
 	Reason, ReasonZH string
 	Scanner          Scanner
+	Configuration    *Configuration
 }
 
 func (c StayAway) decide(s State) ([]Fact, error) {
@@ -89,12 +90,13 @@ func (c StayAway) decide(s State) ([]Fact, error) {
 			return nil, nil // long done
 		}
 		return nil, &domain.Error{Kind: domain.Refused, Rule: "sub_task.started",
-			Msg: fmt.Sprintf("%s takes part since attempt %d and cannot decline any more; complete or fail it", c.Type, t.Attempt)}
+			Msg:   fmt.Sprintf("%s takes part since attempt %d and cannot decline any more; complete or fail it", c.Type, t.Attempt),
+			MsgZH: fmt.Sprintf("%s 自第 %d 次尝试起已参与，不能再声明不参与；请以完成或失败结束", c.Type, t.Attempt)}
 	}
 	if _, already := s.Declined[c.Type]; already || s.Cancelled != nil {
 		return nil, nil
 	}
-	return []Fact{SubTaskDeclined{TaskID: s.TaskID, Type: c.Type, Code: c.Code, Reason: c.Reason, ReasonZH: c.ReasonZH, Scanner: c.Scanner}}, nil
+	return []Fact{SubTaskDeclined{TaskID: s.TaskID, Type: c.Type, Code: c.Code, Reason: c.Reason, ReasonZH: c.ReasonZH, Scanner: c.Scanner, Configuration: c.Configuration}}, nil
 }
 
 // Start begins an attempt. It is never refused for being late or repeated: if
@@ -104,6 +106,9 @@ type Start struct {
 	Type     string
 	Scanner  Scanner
 	Delivery string // the same for repetitions of this very command
+
+	Reason, ReasonZH string // why it takes part, if that is known already
+	Configuration    *Configuration
 }
 
 func (c Start) decide(s State) ([]Fact, error) {
@@ -117,7 +122,8 @@ func (c Start) decide(s State) ([]Fact, error) {
 	if ok && t.State != StateRunning && !t.RetryWanted {
 		return nil, nil
 	}
-	return []Fact{SubTaskStarted{TaskID: s.TaskID, Type: c.Type, Attempt: t.Attempt + 1, Scanner: c.Scanner, Delivery: c.Delivery}}, nil
+	return []Fact{SubTaskStarted{TaskID: s.TaskID, Type: c.Type, Attempt: t.Attempt + 1, Scanner: c.Scanner, Delivery: c.Delivery,
+		Reason: c.Reason, ReasonZH: c.ReasonZH, Configuration: c.Configuration}}, nil
 }
 
 // Complete ends an attempt: the check passed.
@@ -280,14 +286,16 @@ func (s State) endsAttempt(subTaskType string, attempt int, as SubTaskState) (bo
 		return false, notStarted(subTaskType)
 	case attempt < t.Attempt:
 		return false, &domain.Error{Kind: domain.Refused, Rule: "attempt.stale",
-			Msg: fmt.Sprintf("attempt %d of %s has been taken over by attempt %d; its result is dropped", attempt, subTaskType, t.Attempt)}
+			Msg:   fmt.Sprintf("attempt %d of %s has been taken over by attempt %d; its result is dropped", attempt, subTaskType, t.Attempt),
+			MsgZH: fmt.Sprintf("%s 的第 %d 次尝试已被第 %d 次接管，其结果作废", subTaskType, attempt, t.Attempt)}
 	case t.State == StateRunning:
 		return true, nil
 	case t.State == as:
 		return false, nil
 	default:
 		return false, &domain.Error{Kind: domain.Refused, Rule: "attempt.ended",
-			Msg: fmt.Sprintf("attempt %d of %s has ended as %s", attempt, subTaskType, t.State)}
+			Msg:   fmt.Sprintf("attempt %d of %s has ended as %s", attempt, subTaskType, t.State),
+			MsgZH: fmt.Sprintf("%s 的第 %d 次尝试已结束（%s）", subTaskType, attempt, t.State)}
 	}
 }
 

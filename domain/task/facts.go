@@ -87,6 +87,8 @@ type SubTaskDeclined struct {
 	Reason   string  `json:"reason"`
 	ReasonZH string  `json:"reasonZh,omitempty"`
 	Scanner  Scanner `json:"scanner"`
+	// Configuration is what the scanner was told by; nil: its defaults.
+	Configuration *Configuration `json:"configuration,omitempty"`
 }
 
 // SubTaskStarted: a scanner takes part and begins an attempt. It is recorded
@@ -98,6 +100,19 @@ type SubTaskStarted struct {
 	Scanner Scanner `json:"scanner"`
 	// Delivery tells apart two starts of the same attempt by different owners.
 	Delivery string `json:"delivery,omitempty"`
+	// Reason says why the scanner takes part; a later attempt may leave it out.
+	Reason   string `json:"reason,omitempty"`
+	ReasonZH string `json:"reasonZh,omitempty"`
+	// Configuration is what the scanner was told by; nil: its defaults.
+	Configuration *Configuration `json:"configuration,omitempty"`
+}
+
+// Configuration names the document by which a scanner works: the one of this digest
+// among the ScannerConfigured facts of a project.
+type Configuration struct {
+	Project string `json:"project"` // '*' for that of all projects
+	Digest  string `json:"digest"`
+	By      string `json:"by,omitempty"`
 }
 
 // Scanner says who scanned, with which rules.

@@ -182,7 +182,11 @@ func TestStoredFactsWithLaterFieldsStayReadable(t *testing.T) {
 	alone.Known = []string{}
 	shadowed := opened
 	shadowed.Shadow = &task.RuleSetRef{Name: "next", Version: 2, Digest: "e"}
-	for name, fact := range map[string]task.Fact{"MainTaskCreated.v2": opened, "MainTaskCreated.v2.nobody": alone, "MainTaskCreated.v3": shadowed, "MainTaskConverged.v2": converged} {
+	told := &task.Configuration{Project: "*", Digest: "ab", By: "li"}
+	because, refused := started(1, us), declined()
+	because.Reason, because.ReasonZH, because.Configuration = "12 files match *.sql", "12 个文件匹配 *.sql", told
+	refused.Configuration = told
+	for name, fact := range map[string]task.Fact{"SubTaskStarted.v2": because, "SubTaskDeclined.v2": refused, "MainTaskCreated.v2": opened, "MainTaskCreated.v2.nobody": alone, "MainTaskCreated.v3": shadowed, "MainTaskConverged.v2": converged} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join("testdata", "facts", name+".json")
 			stored, data, err := task.Encode(fact)

@@ -69,6 +69,10 @@ type SubTask struct {
 	Discarded  *Discard `json:"discarded,omitempty"` // somebody gave up on the parked attempt
 	// Heard is the time of the type's first fact, a decline included.
 	Heard time.Time `json:"heard,omitzero"`
+	// Because says why the scanner takes part, as it said last.
+	Because report.Text `json:"because,omitzero"`
+	// Configuration is what the newest attempt was told by; nil: the defaults.
+	Configuration *Configuration `json:"configuration,omitempty"`
 }
 
 // SubTaskState is where a sub-task stands.
@@ -90,6 +94,8 @@ type Decline struct {
 	Scanner  Scanner   `json:"scanner"`
 	At       time.Time `json:"at"`
 	Late     bool      `json:"late,omitempty"`
+	// Configuration is what the scanner was told by; nil: its defaults.
+	Configuration *Configuration `json:"configuration,omitempty"`
 }
 
 // Phase is what a task is doing, for people; the verdict's status is apart.
@@ -151,15 +157,21 @@ func Evolve(s State, r Recorded) State {
 		if _, already := s.Declined[f.Type]; !already {
 			s.Declined = with(s.Declined, f.Type, Decline{
 				Type: f.Type, Code: f.Code, Reason: f.Reason, ReasonZH: f.ReasonZH, Scanner: f.Scanner, At: r.At, Late: late,
+				Configuration: f.Configuration,
 			})
 			s.Considered = without(s.Considered, f.Type)
 		}
 	case SubTaskStarted:
 		s.Late += count(late)
 		if old := s.SubTasks[f.Type]; f.Attempt > old.Attempt {
+			because := report.Text{En: f.Reason, Zh: f.ReasonZH}
+			if because.En == "" {
+				because = old.Because
+			}
 			s = s.withSubTask(SubTask{
 				Type: f.Type, State: StateRunning, Attempt: f.Attempt, Scanner: f.Scanner,
 				StartedAt: r.At, Late: late, Heard: s.firstHeard(f.Type, r.At), DeadLetter: old.DeadLetter,
+				Because: because, Configuration: f.Configuration,
 			})
 		}
 	case SubTaskCompleted:

@@ -29,7 +29,7 @@ type rule struct {
 
 var rules = []rule{
 	{folder: "", only: true}, // schema.go embeds a text
-	{folder: "domain", own: []string{"domain"}, others: []string{"github.com/expr-lang/expr", "go.yaml.in/yaml/v3"}},
+	{folder: "domain", own: []string{"domain"}, others: []string{"github.com/expr-lang/expr", "github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v3"}},
 	{folder: "eventstore"},
 	{folder: "eventstore/esdb", own: []string{"eventstore"}, others: []string{
 		"github.com/EventStore/EventStore-Client-Go/v4", "github.com/cenkalti/backoff/v5", "github.com/google/uuid", "google.golang.org/grpc", "golang.org/x/sync"}},
@@ -40,26 +40,32 @@ var rules = []rule{
 	{folder: "eventstore/storetest", own: []string{"eventstore"}, others: []string{"github.com/stretchr/testify", "github.com/anishathalye/porcupine"}},
 	{folder: "commands", own: []string{"domain", "eventstore"}, others: []string{"github.com/cenkalti/backoff/v5", "github.com/google/uuid"}},
 	{folder: "coordinator", own: []string{"domain", "commands", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
-	{folder: "scanners", only: true, own: []string{"domain", "commands", "eventstore", "internal/blob", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
+	{folder: "scanners", only: true, own: []string{"domain", "commands", "eventstore", "internal/blob", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "github.com/google/uuid"}},
 	{folder: "scanners/sql", own: []string{"domain", "scanners", "internal/zippkg"}},
 	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{
 		"github.com/xuri/excelize/v2", "github.com/robfig/cron/v3", "github.com/reugn/go-quartz", "golang.org/x/text"}},
-	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"golang.org/x/text"}},
+	{folder: "scanners/external", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v3"}},
+	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "golang.org/x/text"}},
+	{folder: "scanners/wedata", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
 	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
 	{folder: "queries", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5"}},
 	{folder: "console"},
 	{folder: "examples", others: []string{"github.com/xuri/excelize/v2", "golang.org/x/text"}},
 	{folder: "examples/pack", own: []string{"examples"}},
 	{folder: "internal/archtest"},
+	{folder: "internal/cron", own: []string{"domain"}, others: []string{"github.com/robfig/cron/v3", "github.com/reugn/go-quartz"}},
+	{folder: "internal/digraph"},
 	{folder: "internal/blob", others: []string{"github.com/stretchr/testify", "golang.org/x/sys"}},
 	{folder: "internal/retention", own: []string{"domain", "eventstore", "internal/blob"}},
+	{folder: "internal/sarif", own: []string{"domain"}, others: []string{"github.com/owenrumney/go-sarif/v3"}},
 	{folder: "internal/zippkg", others: []string{"golang.org/x/text"}},
+	{folder: "internal/xlsx", own: []string{"internal/zippkg"}, others: []string{"golang.org/x/text"}},
 	{folder: "internal/testbench", own: []string{"commands", "domain", "eventstore", "internal/blob", "internal/pgdev"}, others: []string{
 		"github.com/jackc/pgx/v5", "github.com/stretchr/testify"}},
 	{folder: "internal/pgdev", others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sys"}},
 	{folder: "internal/graphqlapi", own: []string{"commands", "queries", "projections", "domain", ""}, others: []string{"github.com/graph-gophers/graphql-go"}},
 	{folder: "internal/metrics", own: []string{"coordinator", "domain", "internal/graphqlapi", "projections", "queries", "scanners"}, others: []string{"github.com/prometheus/client_golang"}},
-	{folder: "internal/httpapi", own: []string{"commands", "queries", "projections", "domain", "internal/blob", "internal/zippkg"}, others: []string{"github.com/go-chi/chi/v5"}},
+	{folder: "internal/httpapi", own: []string{"commands", "queries", "projections", "scanners", "domain", "internal/blob", "internal/zippkg"}, others: []string{"github.com/go-chi/chi/v5"}},
 	{folder: "cmd", own: everything, others: []string{"github.com", "golang.org", "google.golang.org", "go.yaml.in"}},
 }
 

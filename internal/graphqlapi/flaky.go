@@ -20,7 +20,7 @@ func (q *query) Flaky(ctx context.Context, args struct {
 		return nil, err
 	}
 	ask := queries.FlakyQuery{First: size(args.First), Type: text(args.Type), Project: text(args.Project)}
-	if err := ledgerOf(ctx).spend(max(0, ask.First)); err != nil {
+	if err := ledgerOf(ctx).spend(max(0, ask.First) * flakyCost); err != nil {
 		return nil, err
 	}
 	list, at, err := q.queries.Flaky(ctx, ask)
@@ -30,6 +30,10 @@ func (q *query) Flaky(ctx context.Context, args struct {
 	ledgerOf(ctx).saw(at)
 	return flakyList(list), nil
 }
+
+// flakyCost is what a flaky scan, or a task that may have some, takes of a request's
+// budget: each brings up to 20 scans.
+const flakyCost = 20
 
 // flakyRead is what the tasks of one page have, read once.
 type flakyRead struct {
@@ -46,7 +50,7 @@ func (r *taskResolver) Flaky(ctx context.Context) ([]*flaky, error) {
 	}
 	read := &r.page.flaky
 	read.once.Do(func() {
-		if read.err = ledgerOf(ctx).spend(len(r.page.ids)); read.err == nil {
+		if read.err = ledgerOf(ctx).spend(len(r.page.ids) * flakyCost); read.err == nil {
 			var at queries.ReadAt
 			if read.of, at, read.err = r.page.queries.FlakyOf(ctx, r.page.ids); read.err == nil {
 				ledgerOf(ctx).saw(at)

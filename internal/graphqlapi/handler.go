@@ -14,7 +14,7 @@
 // the rule and kind of a domain.Error; everything else is logged once and shown
 // as "internal error".
 //
-// Start at [NewHandler]; the fields of Query are in query.go.
+// Start at [NewHandler]; each field of Query is in the file named after what it asks.
 package graphqlapi
 
 import (

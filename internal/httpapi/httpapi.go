@@ -28,6 +28,7 @@ import (
 	"github.com/factgate/factgate/internal/blob"
 	"github.com/factgate/factgate/internal/zippkg"
 	"github.com/factgate/factgate/queries"
+	"github.com/factgate/factgate/scanners"
 )
 
 // Parts are what the API works with.
@@ -40,9 +41,11 @@ type Parts struct {
 	// Patience is how long a client may send nothing of its request's body; 0 means
 	// a minute. An upload that moves on takes as long as it takes.
 	Patience time.Duration
-	GraphQL  http.Handler // serves /graphql
-	Console  http.Handler // serves /graphiql and its assets
-	Metrics  http.Handler // serves /metrics; nothing there if nil
+	Channel  *scanners.Channel // serves scanners that have no client of the event store; they find nothing if nil
+	Keys     *commands.Keyring // of those scanners
+	GraphQL  http.Handler      // serves /graphql
+	Console  http.Handler      // serves /graphiql and its assets
+	Metrics  http.Handler      // serves /metrics; nothing there if nil
 	// Uploaded hears how each upload was answered: accepted, existed, or the code of
 	// the refusal. It must be quick, and must neither block nor panic. nil: not told.
 	Uploaded func(code string)
@@ -63,6 +66,9 @@ func New(p Parts) http.Handler {
 	r.Post("/api/uploads", a.upload)
 	r.Get("/api/tasks/{id}/package", a.download)
 	r.Get("/api/tasks/{id}/dossier.jsonl", a.dossier)
+	if p.Channel != nil {
+		a.scannerRoutes(r)
+	}
 	r.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	r.Get("/readyz", a.ready)
 	r.Handle("/graphql", p.GraphQL)
@@ -112,6 +118,9 @@ var (
 	statusOfRule = map[string]int{
 		"zip.too_large": http.StatusRequestEntityTooLarge, "upload.content_type": http.StatusUnsupportedMediaType,
 		"package.expired": http.StatusGone, "http.method": http.StatusMethodNotAllowed, "http.cross_origin": http.StatusForbidden,
+		"scanner_key.missing": http.StatusUnauthorized, "scanner_key.refused": http.StatusUnauthorized, "lease.gone": http.StatusGone,
+		"attempt.stale": http.StatusConflict, "attempt.ended": http.StatusConflict, "sub_task.started": http.StatusConflict, "sub_task.not_started": http.StatusConflict,
+		"fact.too_large": http.StatusRequestEntityTooLarge, "report.too_large": http.StatusRequestEntityTooLarge,
 	}
 )
 

@@ -281,7 +281,8 @@ func (a *api) inspect(ctx context.Context, key blob.Key) error {
 	_, err = zippkg.Open(file, file.Size(), a.Limits)
 	var bad *zippkg.Error
 	if errors.As(err, &bad) {
-		return &domain.Error{Kind: domain.Refused, Rule: string(bad.Code), Msg: bad.Message, MsgZH: bad.MessageZH}
+		en, zh := bad.Text()
+		return &domain.Error{Kind: domain.Refused, Rule: string(bad.Code), Msg: en, MsgZH: zh}
 	}
 	if err != nil {
 		return unreadable(err)

@@ -137,7 +137,7 @@ func (m *Metrics) Coordinator() coordinator.Listener {
 // it once.
 func (m *Metrics) Scanners(types []string, room *scanners.Room) scanners.Listener {
 	var (
-		decided    = counters("scanner_decisions_total", "Packages that a scanner has decided about: TAKES_PART, or the code with which it declined.", "type", "code")
+		decided    = counters("scanner_decisions_total", "Packages that a scanner has decided about, by decision (TAKES_PART, DECLINED) and code: TAKES_PART, or why it declined.", "type", "decision", "code")
 		attempts   = counters("scanner_attempts_total", "Attempts begun.", "type")
 		deliveries = counters("scanner_deliveries_total", "Deliveries by their end: ack, retry (it comes again), park (a dead letter).", "type", "end")
 		running    = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "factgate_scanner_running", Help: "Scans at work in this process."}, []string{"type"})
@@ -147,7 +147,7 @@ func (m *Metrics) Scanners(types []string, room *scanners.Room) scanners.Listene
 			Name: "factgate_scan_memory_trips_total", Help: "How often all scans at work were ended because memory was short.",
 		}, func() float64 { return float64(room.MemoryTrips()) }))
 	for _, name := range types {
-		decided.WithLabelValues(name, scanners.TakesPart)
+		decided.WithLabelValues(name, scanners.TakesPart, scanners.TakesPart)
 		attempts.WithLabelValues(name)
 		running.WithLabelValues(name)
 		for _, end := range []string{scanners.Acknowledged, scanners.Repeated, scanners.Parked} {
@@ -155,7 +155,13 @@ func (m *Metrics) Scanners(types []string, room *scanners.Room) scanners.Listene
 		}
 	}
 	return scanners.Listener{
-		Decided: func(name, code string) { decided.WithLabelValues(name, code).Inc() },
+		Decided: func(name, code string) {
+			decision := "DECLINED"
+			if code == scanners.TakesPart {
+				decision = code
+			}
+			decided.WithLabelValues(name, decision, code).Inc()
+		},
 		Began: func(name string) {
 			attempts.WithLabelValues(name).Inc()
 			running.WithLabelValues(name).Inc()

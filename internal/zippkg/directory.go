@@ -58,7 +58,7 @@ func readDirectory(src *source, limits Limits) (directory, error) {
 			fmt.Sprintf("zip 的目录区占 %s，超过上限 %s，请拆分安装包", inBytes(d.end-d.start), inBytes(limits.Directory)))
 	}
 
-	in := bufio.NewReaderSize(io.NewSectionReader(src, d.start, d.end-d.start), 64<<10)
+	in := bufio.NewReaderSize(io.NewSectionReader(src, d.start, d.end-d.start), int(min(64<<10, d.end-d.start)))
 	var record [recordSize]byte
 	var extra []byte
 	for {

@@ -60,6 +60,15 @@ type Error struct {
 	Path      string // the entry it is about, made safe to print; empty if it is the package
 
 	cause error
+	long  bool // CodeBadName: the path is over a limit, and harmless
+}
+
+// Text is the message with the entry that it is about, in English and Chinese.
+func (e *Error) Text() (en, zh string) {
+	if e.Path == "" {
+		return e.Message, e.MessageZH
+	}
+	return fmt.Sprintf("%s: %q", e.Message, e.Path), fmt.Sprintf("%s：%q", e.MessageZH, e.Path)
 }
 
 func (e *Error) Error() string {
@@ -96,6 +105,12 @@ const (
 	// WarningNameEncoding: some paths are not marked as UTF-8 nor valid UTF-8, so
 	// their encoding is a guess. Reported once, with the first such path.
 	WarningNameEncoding WarningCode = "zip.name_encoding"
+	// WarningNestedUnread: a zip in the package could not be opened, so nobody looks
+	// at its files. Cause says why.
+	WarningNestedUnread WarningCode = "zip.nested_unread"
+	// WarningNestedTooDeep: a zip in a zip in the package is not opened. Reported once
+	// for each of the latter, with the first such path.
+	WarningNestedTooDeep WarningCode = "zip.nested_too_deep"
 )
 
 // Warning is something worth telling about an accepted package.
@@ -105,6 +120,7 @@ type Warning struct {
 	MessageZH string
 	Path      string
 	Other     string // for WarningCaseDuplicate: the path it collides with
+	Cause     Code   // for WarningNestedUnread: what a package would be refused with
 }
 
 // printable makes a hostile name safe to log, to store and to show.
@@ -129,7 +145,13 @@ func printable(name string) string {
 // own faults however deep they surface.
 type source struct {
 	r    io.ReaderAt
+	base int64 // where in r it begins
 	size int64
+}
+
+// part is a stretch of the source, of which it holds all bytes.
+func (s *source) part(at, size int64) *source {
+	return &source{r: s.r, base: s.base + at, size: size}
 }
 
 type sourceError struct {
@@ -148,7 +170,7 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	within := p[:min(int64(len(p)), s.size-off)]
-	n, err := s.r.ReadAt(within, off)
+	n, err := s.r.ReadAt(within, s.base+off)
 	switch {
 	case n == len(within) && n < len(p):
 		return n, io.EOF
@@ -157,5 +179,5 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	case err == nil || err == io.EOF:
 		err = io.ErrUnexpectedEOF // the source holds less than was said
 	}
-	return n, &sourceError{offset: off, err: err}
+	return n, &sourceError{offset: s.base + off, err: err}
 }

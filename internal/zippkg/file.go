@@ -17,6 +17,8 @@ type File struct {
 	NameEncoding Encoding // how the name was encoded in the zip
 
 	pkg         *Package
+	src         *source // of the zip that it is an entry of
+	within      *File   // that zip, if it is not the upload
 	entry       *zip.File
 	folder      bool
 	header, end int64        // where its local header begins, and the latest byte it may end before
@@ -45,7 +47,7 @@ func (f *File) Open() (io.ReadCloser, error) {
 // would be checked as one thing and deployed as another.
 func (f *File) checkHeader() error {
 	header := make([]byte, localSize+len(f.entry.Name))
-	if _, err := f.pkg.src.ReadAt(header, f.header); err != nil {
+	if _, err := f.src.ReadAt(header, f.header); err != nil {
 		return f.readError(err)
 	}
 	if le.Uint32(header) != localSig {
@@ -61,6 +63,8 @@ func (f *File) checkHeader() error {
 		return damaged(f.Path, "a file's own header contradicts the directory", "文件头与目录区互相矛盾")
 	case begins+f.packed() > f.end:
 		return overlap(f.Path)
+	case !descriptor(flags|f.entry.Flags, f.end-begins-f.packed()):
+		return bytesBetween(f.Path)
 	}
 	if at, err := f.entry.DataOffset(); err != nil {
 		return f.readError(err)
@@ -68,6 +72,19 @@ func (f *File) checkHeader() error {
 		return directoryBroken(nil)
 	}
 	return nil
+}
+
+// descriptor tells whether so many bytes behind the data can be the record that
+// repeats checksum and sizes, in 4 or 8 bytes each, with or without a signature.
+func descriptor(flags uint16, size int64) bool {
+	switch size {
+	case 0:
+		return true
+	case 12, 16, 20, 24:
+		const follows = 1 << 3
+		return flags&follows != 0
+	}
+	return false
 }
 
 // ReadAll returns the whole file, after its checksum has been verified. A file
@@ -179,7 +196,7 @@ func (m *meter) reached(f *File, n int64) error {
 	if n > m.limits.File {
 		return tooLarge(CodeFileTooLarge, f.Path, "a file", "单个文件", n, m.limits.File)
 	}
-	if m.limits.inflated(n, f.packed()) {
+	if m.limits.inflated(n, f.packed()) || f.within != nil && m.limits.inflated(n, f.within.packed()) {
 		return bomb(f.Path, m.limits)
 	}
 	total := m.unpacked.Load()

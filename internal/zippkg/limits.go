@@ -14,6 +14,11 @@ type Limits struct {
 	Entries   int   // directory entries, folders and skipped files included
 	Directory int64 // bytes of the zip's directory
 
+	// Nested is how many bytes the zips in the package may take that are compressed
+	// in it: they are held in memory. Entries, Directory and Unpacked count those of
+	// all zips in the package too.
+	Nested int64
+
 	// A file, or the whole package, whose unpacked size is past RatioFrom must
 	// not be more than Ratio times as large as its packed bytes.
 	Ratio     int64
@@ -32,6 +37,7 @@ func DefaultLimits() Limits {
 		Text:           10 << 20,
 		Entries:        20_000,
 		Directory:      32 << 20,
+		Nested:         32 << 20,
 		Ratio:          100,
 		RatioFrom:      1 << 20,
 		PathBytes:      512,
@@ -48,6 +54,7 @@ func (l Limits) withDefaults() Limits {
 		Text:           positiveOr(l.Text, d.Text),
 		Entries:        positiveOr(l.Entries, d.Entries),
 		Directory:      positiveOr(l.Directory, d.Directory),
+		Nested:         positiveOr(l.Nested, d.Nested),
 		Ratio:          positiveOr(l.Ratio, d.Ratio),
 		RatioFrom:      positiveOr(l.RatioFrom, d.RatioFrom),
 		PathBytes:      positiveOr(l.PathBytes, d.PathBytes),

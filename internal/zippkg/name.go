@@ -69,10 +69,12 @@ func cleanPath(name string, limits Limits) (clean string, folder bool, err *Erro
 	bad := func(en, zh string) (string, bool, *Error) {
 		return "", false, refuse(CodeBadName, name, en, zh)
 	}
-	// NFC shortens at most about threefold: a name this long need not be looked at.
+	// NFC shortens at most about threefold: a name this long need not be looked at,
+	// and whether it climbs out nobody knows.
 	if len(name) > 4*limits.PathBytes {
-		return bad(fmt.Sprintf("the path is longer than %d bytes", limits.PathBytes),
-			fmt.Sprintf("路径超过 %d 字节", limits.PathBytes))
+		bad := tooLong(name, limits)
+		bad.long = false
+		return "", false, bad
 	}
 	slashed := norm.NFC.String(strings.ReplaceAll(name, `\`, "/"))
 	switch {
@@ -97,17 +99,36 @@ func cleanPath(name string, limits Limits) (clean string, folder bool, err *Erro
 		components = append(components, c)
 	}
 	clean = strings.Join(components, "/")
-	switch {
-	case clean == "" && slashed == "":
+	if clean == "" && slashed == "" {
 		return bad("an entry has no name", "存在没有名称的条目")
-	case len(clean) > limits.PathBytes:
-		return bad(fmt.Sprintf("the path is longer than %d bytes", limits.PathBytes),
-			fmt.Sprintf("路径超过 %d 字节", limits.PathBytes))
-	case len(components) > limits.PathComponents:
-		return bad(fmt.Sprintf("the path has more than %d components", limits.PathComponents),
-			fmt.Sprintf("路径层级超过 %d 层", limits.PathComponents))
+	}
+	if bad := fits(clean, len(components), limits); bad != nil {
+		return "", false, bad
 	}
 	return clean, clean == "" || strings.HasSuffix(slashed, "/") || strings.HasSuffix(slashed, "/."), nil
+}
+
+// fits refuses a path that is over a limit.
+func fits(clean string, components int, limits Limits) *Error {
+	if len(clean) > limits.PathBytes {
+		return tooLong(clean, limits)
+	}
+	if components > limits.PathComponents {
+		bad := refuse(CodeBadName, clean,
+			fmt.Sprintf("the path has more than %d components", limits.PathComponents),
+			fmt.Sprintf("路径层级超过 %d 层", limits.PathComponents))
+		bad.long = true
+		return bad
+	}
+	return nil
+}
+
+func tooLong(name string, limits Limits) *Error {
+	bad := refuse(CodeBadName, name,
+		fmt.Sprintf("the path is longer than %d bytes", limits.PathBytes),
+		fmt.Sprintf("路径超过 %d 字节", limits.PathBytes))
+	bad.long = true
+	return bad
 }
 
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }

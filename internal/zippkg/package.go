@@ -23,13 +23,15 @@ type Package struct {
 	root     string
 	skipped  []string
 	warnings []Warning
+	declared int64 // unpacked bytes that the directories of all levels admit
 	meter    meter
 }
 
 // Open reads the directory of a zip of size bytes and checks all that the
 // directory tells: names, kinds, encryption, declared sizes, ratios, and that
-// no two entries overlap. File contents are not read; what only they can tell is
-// checked by [File.Open] and while reading.
+// no two entries overlap. Of file contents it reads the zips among them, for their
+// directories; what only contents can tell is checked by [File.Open] and while
+// reading.
 //
 // The error is an [*Error] if the package is refused, and something else if r
 // failed.
@@ -39,45 +41,74 @@ func Open(r io.ReaderAt, size int64, limits Limits) (*Package, error) {
 		return nil, tooLarge(CodeTooLarge, "", "the upload", "上传文件", size, limits.Upload)
 	}
 	src := &source{r: r, size: max(size, 0)}
-	dir, err := readDirectory(src, limits)
+	p := &Package{src: src, meter: meter{limits: limits, packed: src.size}}
+	dir, entries, err := p.readEntries(src, nil, limits)
 	if err != nil {
 		return nil, err
 	}
-	zr, err := zip.NewReader(src, src.size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are checked here, and more strictly
-		return nil, directoryBroken(err)
-	}
-	if len(zr.File) != len(dir.offsets) {
-		return nil, directoryBroken(nil)
-	}
-
-	p := &Package{src: src, byPath: make(map[string]*File), meter: meter{limits: limits, packed: src.size}}
-	entries := make([]*File, len(zr.File))
-	for i, ze := range zr.File {
-		f := &File{pkg: p, entry: ze, header: dir.offsets[i]}
-		if err := f.examine(limits); err != nil {
-			return nil, err
-		}
-		entries[i] = f
-	}
-	if err := lieApart(entries, dir.start); err != nil {
+	if p.declared, err = declaredSizes(entries, limits); err != nil {
 		return nil, err
 	}
-	if err := p.declaredSizes(entries, limits); err != nil {
-		return nil, err
+	if limits.inflated(p.declared, src.size) {
+		return nil, bomb("", limits)
 	}
 	if err := p.keep(entries); err != nil {
 		return nil, err
 	}
 	p.stripRoot()
+	err = p.openNested(budget{
+		entries: limits.Entries - len(entries), directory: limits.Directory - (dir.end - dir.start), memory: limits.Nested,
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(p.files, byPath)
+	slices.Sort(p.skipped)
 	p.warnAboutCase()
 	p.warnAboutEncoding()
+	slices.SortStableFunc(p.warnings, func(a, b Warning) int { return strings.Compare(a.Path, b.Path) })
 	return p, nil
+}
+
+// readEntries reads the directory of a zip, the upload's own or that of the file that
+// it is, and checks what it tells of each entry and of where they lie.
+func (p *Package) readEntries(src *source, within *File, limits Limits) (directory, []*File, error) {
+	dir, err := readDirectory(src, limits)
+	if err != nil {
+		return directory{}, nil, err
+	}
+	zr, err := zip.NewReader(src, src.size)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are checked here, and more strictly
+		return directory{}, nil, directoryBroken(err)
+	}
+	if len(zr.File) != len(dir.offsets) {
+		return directory{}, nil, directoryBroken(nil)
+	}
+	entries := make([]*File, len(zr.File))
+	for i, ze := range zr.File {
+		f := &File{pkg: p, src: src, within: within, entry: ze, header: dir.offsets[i]}
+		if err := f.examine(limits); err != nil {
+			return directory{}, nil, err
+		}
+		entries[i] = f
+	}
+	if err := lieApart(entries, dir.start); err != nil {
+		return directory{}, nil, err
+	}
+	for _, f := range entries {
+		if f.room() > ordinaryExtra {
+			if err := f.checkHeader(); err != nil {
+				return directory{}, nil, err
+			}
+		}
+	}
+	return dir, entries, nil
 }
 
 // Files returns the package's files sorted by path: no folders, no junk that
 // desktop systems leave behind (see [Package.Skipped]), and without the one
-// folder that encloses everything, if there is one (see [Package.Root]).
+// folder that encloses everything, if there is one (see [Package.Root]). A zip among
+// them is followed by its files.
 func (p *Package) Files() []*File { return slices.Clone(p.files) }
 
 // Lookup returns the file with this path. The path is read as kindly as names
@@ -186,14 +217,20 @@ func lieApart(entries []*File, directory int64) error {
 		}
 		return 0
 	})
+	begins := directory
+	if len(byOffset) > 0 {
+		begins = byOffset[0].header
+	}
+	if begins > 0 {
+		return bytesBetween("")
+	}
 	for i, f := range byOffset {
 		f.end = directory
 		if i+1 < len(byOffset) {
 			f.end = byOffset[i+1].header
 		}
-		space := f.end - f.header - localSize - int64(len(f.entry.Name))
 		switch {
-		case f.packed() <= space:
+		case f.room() >= 0:
 		case f.end == directory:
 			return damaged(f.Path, "a file runs into the directory", "文件数据与目录区重叠")
 		default:
@@ -203,68 +240,100 @@ func lieApart(entries []*File, directory int64) error {
 	return nil
 }
 
+// room is how many bytes an entry has beyond its name and its data: for the extra
+// fields of its local header, and for a data descriptor.
+func (f *File) room() int64 {
+	return f.end - f.header - localSize - int64(len(f.entry.Name)) - f.packed()
+}
+
+// ordinaryExtra is more than a local header's extra fields and a descriptor usually
+// take, and hardly enough for another file. Where there is more, Open reads the header
+// to see whether something hides there.
+const ordinaryExtra = 64
+
+func bytesBetween(path string) *Error {
+	return damaged(path,
+		"it holds bytes that belong to no entry, before or between them (a hidden file, or a self-extracting archive?)",
+		"条目之前或之间有不属于任何条目的字节（是否含有隐藏文件，或为自解压文件？）")
+}
+
 func overlap(path string) *Error {
 	return refuse(CodeOverlap, path,
 		"two entries of the zip share the same bytes; pack it again with an ordinary tool",
 		"zip 中有两个条目共用同一段数据，请用常规工具重新打包")
 }
 
-// declaredSizes holds the package to its own word. While reading, archive/zip
-// holds each file to its declared size, and the meter to the limits.
-func (p *Package) declaredSizes(entries []*File, limits Limits) error {
-	var total int64
+// declaredSizes holds a zip to its own word, and returns what it admits. While
+// reading, archive/zip holds each file to its declared size, and the meter to the
+// limits.
+func declaredSizes(entries []*File, limits Limits) (total int64, err error) {
 	for _, f := range entries {
-		if f.Size > limits.File {
-			return tooLarge(CodeFileTooLarge, f.Path, "a file", "单个文件", f.Size, limits.File)
-		}
 		if limits.inflated(f.Size, f.packed()) {
-			return bomb(f.Path, limits)
+			return 0, bomb(f.Path, limits)
 		}
-		total += f.Size // at most Entries × File: far from overflow with sane limits
-		if total > limits.Unpacked || total < 0 {
-			return tooLarge(CodeUnpackedTooLarge, "", "the unpacked package", "解压后的安装包", total, limits.Unpacked)
+		if f.Size > limits.File {
+			return 0, tooLarge(CodeFileTooLarge, f.Path, "a file", "单个文件", f.Size, limits.File)
+		}
+		if total += f.Size; total < 0 {
+			total = math.MaxInt64
 		}
 	}
-	if limits.inflated(total, p.src.size) {
-		return bomb("", limits)
-	}
-	return nil
+	return total, nil
 }
 
 // keep takes the entries that are files somebody meant to deliver.
 func (p *Package) keep(entries []*File) error {
-	parents := make(map[string]bool)
-	for _, f := range entries {
-		switch {
-		case f.folder:
-			continue
-		case isJunk(f.Path):
+	if p.declared > p.meter.limits.Unpacked {
+		return tooLarge(CodeUnpackedTooLarge, "", "the unpacked package", "解压后的安装包", p.declared, p.meter.limits.Unpacked)
+	}
+	files, err := inOrder(entries)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if isJunk(f.Path) {
 			p.skipped = append(p.skipped, f.Path)
 			continue
 		}
-		if _, taken := p.byPath[f.Path]; taken {
-			return refuse(CodeDuplicateName, f.Path,
+		p.files = append(p.files, f)
+	}
+	return nil
+}
+
+// inOrder returns the files among the entries of a zip by their paths, each of which
+// names one file and no folder. Junk may be there as often as it likes.
+func inOrder(entries []*File) (files []*File, err error) {
+	taken, parents := make(map[string]bool, len(entries)), make(map[string]bool)
+	for _, f := range entries {
+		if f.folder {
+			continue
+		}
+		files = append(files, f)
+		if isJunk(f.Path) {
+			continue
+		}
+		if taken[f.Path] {
+			return nil, refuse(CodeDuplicateName, f.Path,
 				"the zip contains this file twice; pack it again",
 				"zip 中存在重复的文件路径，请重新打包")
 		}
-		p.byPath[f.Path] = f
-		p.files = append(p.files, f)
+		taken[f.Path] = true
 		for dir := path.Dir(f.Path); dir != "." && !parents[dir]; dir = path.Dir(dir) {
 			parents[dir] = true
 		}
 	}
-	byPath := func(a, b *File) int { return strings.Compare(a.Path, b.Path) }
-	slices.SortFunc(p.files, byPath)
-	slices.Sort(p.skipped)
-	for _, f := range p.files {
-		if parents[f.Path] {
-			return refuse(CodeDuplicateName, f.Path,
+	slices.SortFunc(files, byPath)
+	for _, f := range files {
+		if parents[f.Path] && !isJunk(f.Path) {
+			return nil, refuse(CodeDuplicateName, f.Path,
 				"this path is both a file and a folder; pack it again",
 				"该路径既是文件又是文件夹，请重新打包")
 		}
 	}
-	return nil
+	return files, nil
 }
+
+func byPath(a, b *File) int { return strings.Compare(a.Path, b.Path) }
 
 func (p *Package) stripRoot() {
 	if len(p.files) == 0 {
@@ -276,10 +345,8 @@ func (p *Package) stripRoot() {
 		return
 	}
 	p.root = first
-	clear(p.byPath)
 	for _, f := range p.files {
 		f.Path = strings.TrimPrefix(f.Path, first+"/")
-		p.byPath[f.Path] = f
 	}
 }
 

@@ -11,10 +11,13 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"github.com/factgate/factgate/internal/zippkg/hostile"
 )
 
 func TestReadsWhatTheStandardLibraryWrites(t *testing.T) {
@@ -71,24 +74,24 @@ func TestNames(t *testing.T) {
 		path  string
 		enc   Encoding
 	}{
-		"ASCII":                     {entry{name: "a/b.sql"}, "a/b.sql", UTF8},
-		"marked as UTF-8":           {entry{name: "维度/表.sql", flags: flagUTF8}, "维度/表.sql", UTF8},
-		"UTF-8 without the mark":    {entry{name: "维度/表.sql"}, "维度/表.sql", UTF8},
-		"GBK":                       {entry{name: gbk}, "调度/作业列表.sql", GB18030},
-		"GBK wrongly marked":        {entry{name: gbk, flags: flagUTF8}, "调度/作业列表.sql", GB18030},
-		"CP437":                     {entry{name: dos}, "résumé.sql", CP437},
-		"Unicode path field":        {entry{name: gbk, extra: unicodePathOf(gbk, "x/新.sql")}, "x/新.sql", UTF8},
-		"stale Unicode path field":  {entry{name: gbk, extra: unicodePathOf("old", "x/新.sql")}, "调度/作业列表.sql", GB18030},
-		"the mark beats the field":  {entry{name: "a.sql", flags: flagUTF8, extra: unicodePathOf("a.sql", "b.sql")}, "a.sql", UTF8},
-		"cut-off extra field":       {entry{name: "a.sql", extra: unicodePathOf("a.sql", "b.sql")[:8]}, "a.sql", UTF8},
-		"backslashes":               {entry{name: `dwd\orders\a.sql`}, "dwd/orders/a.sql", UTF8},
-		"decomposed, as from macOS": {entry{name: "re\u0301sume\u0301.sql"}, "r\u00e9sum\u00e9.sql", UTF8},
-		"dots and double slashes":   {entry{name: "./a//./b.sql"}, "a/b.sql", UTF8},
-		"dots within names":         {entry{name: "v1..2/.hidden"}, "v1..2/.hidden", UTF8},
+		"ASCII":                     {entry{Name: "a/b.sql"}, "a/b.sql", UTF8},
+		"marked as UTF-8":           {entry{Name: "维度/表.sql", Flags: flagUTF8}, "维度/表.sql", UTF8},
+		"UTF-8 without the mark":    {entry{Name: "维度/表.sql"}, "维度/表.sql", UTF8},
+		"GBK":                       {entry{Name: gbk}, "调度/作业列表.sql", GB18030},
+		"GBK wrongly marked":        {entry{Name: gbk, Flags: flagUTF8}, "调度/作业列表.sql", GB18030},
+		"CP437":                     {entry{Name: dos}, "résumé.sql", CP437},
+		"Unicode path field":        {entry{Name: gbk, Extra: unicodePathOf(gbk, "x/新.sql")}, "x/新.sql", UTF8},
+		"stale Unicode path field":  {entry{Name: gbk, Extra: unicodePathOf("old", "x/新.sql")}, "调度/作业列表.sql", GB18030},
+		"the mark beats the field":  {entry{Name: "a.sql", Flags: flagUTF8, Extra: unicodePathOf("a.sql", "b.sql")}, "a.sql", UTF8},
+		"cut-off extra field":       {entry{Name: "a.sql", Extra: unicodePathOf("a.sql", "b.sql")[:8]}, "a.sql", UTF8},
+		"backslashes":               {entry{Name: `dwd\orders\a.sql`}, "dwd/orders/a.sql", UTF8},
+		"decomposed, as from macOS": {entry{Name: "re\u0301sume\u0301.sql"}, "r\u00e9sum\u00e9.sql", UTF8},
+		"dots and double slashes":   {entry{Name: "./a//./b.sql"}, "a/b.sql", UTF8},
+		"dots within names":         {entry{Name: "v1..2/.hidden"}, "v1..2/.hidden", UTF8},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.entry.content = "select 1"
-			p := mustOpen(t, zipOf(c.entry, entry{name: "zzz"}))
+			c.entry.Content = "select 1"
+			p := mustOpen(t, zipOf(c.entry, entry{Name: "zzz"}))
 			f, ok := p.Lookup(c.path)
 			require.True(t, ok, "%q", paths(p))
 			require.Equal(t, c.enc, f.NameEncoding)
@@ -129,15 +132,15 @@ func TestNamesThatAreRefused(t *testing.T) {
 		"climbs out, as a folder":     "../",
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := open(zipOf(entry{name: bad}), Limits{})
+			_, err := open(zipOf(entry{Name: bad}), Limits{})
 			refused := requireRefused(t, err, CodeBadName)
 			require.NotContains(t, refused.Path, "\x00")
 			require.NotContains(t, refused.Path, "\x1b")
 			require.Less(t, len(refused.Path), 600)
 		})
 	}
-	mustOpen(t, zipOf(entry{name: strings.Repeat("d/", 31) + "f"}))
-	mustOpen(t, zipOf(entry{name: strings.Repeat("x", 512)}))
+	mustOpen(t, zipOf(entry{Name: strings.Repeat("d/", 31) + "f"}))
+	mustOpen(t, zipOf(entry{Name: strings.Repeat("x", 512)}))
 }
 
 func TestUnicodePathFieldIsCheckedToo(t *testing.T) {
@@ -146,19 +149,19 @@ func TestUnicodePathFieldIsCheckedToo(t *testing.T) {
 	field = append(field, 1)
 	field = le.AppendUint32(field, crc32.ChecksumIEEE([]byte("harmless")))
 	field = append(field, "../x"...)
-	_, err := open(zipOf(entry{name: "harmless", extra: field}), Limits{})
+	_, err := open(zipOf(entry{Name: "harmless", Extra: field}), Limits{})
 	requireRefused(t, err, CodeBadName)
 }
 
 func TestDuplicates(t *testing.T) {
 	for name, entries := range map[string][]entry{
-		"exact":                  {{name: "a.sql"}, {name: "a.sql"}},
-		"after backslashes":      {{name: "d/a.sql"}, {name: `d\a.sql`}},
-		"after dots":             {{name: "a.sql"}, {name: "./a.sql"}},
-		"after normalisation":    {{name: "\u00e9.sql"}, {name: "e\u0301.sql"}},
-		"a file and a folder":    {{name: "a"}, {name: "a/b.sql"}},
-		"a file below a file":    {{name: "x/a/b/c.sql"}, {name: "x/a"}},
-		"hidden among the other": {{name: "a.sql"}, {name: "b/"}, {name: "c.sql"}, {name: "a.sql", content: "x"}},
+		"exact":                  {{Name: "a.sql"}, {Name: "a.sql"}},
+		"after backslashes":      {{Name: "d/a.sql"}, {Name: `d\a.sql`}},
+		"after dots":             {{Name: "a.sql"}, {Name: "./a.sql"}},
+		"after normalisation":    {{Name: "\u00e9.sql"}, {Name: "e\u0301.sql"}},
+		"a file and a folder":    {{Name: "a"}, {Name: "a/b.sql"}},
+		"a file below a file":    {{Name: "x/a/b/c.sql"}, {Name: "x/a"}},
+		"hidden among the other": {{Name: "a.sql"}, {Name: "b/"}, {Name: "c.sql"}, {Name: "a.sql", Content: "x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := open(zipOf(entries...), Limits{})
@@ -166,10 +169,10 @@ func TestDuplicates(t *testing.T) {
 		})
 	}
 	t.Run("folders may be listed twice", func(t *testing.T) {
-		require.Equal(t, []string{"a.sql"}, paths(mustOpen(t, zipOf(entry{name: "d/"}, entry{name: "d/"}, entry{name: "d/a.sql"}))))
+		require.Equal(t, []string{"a.sql"}, paths(mustOpen(t, zipOf(entry{Name: "d/"}, entry{Name: "d/"}, entry{Name: "d/a.sql"}))))
 	})
 	t.Run("by case only", func(t *testing.T) {
-		p := mustOpen(t, zipOf(entry{name: "dwd/Order.sql"}, entry{name: "DWD/ORDER.SQL"}, entry{name: "x"}))
+		p := mustOpen(t, zipOf(entry{Name: "dwd/Order.sql"}, entry{Name: "DWD/ORDER.SQL"}, entry{Name: "x"}))
 		require.Len(t, p.Files(), 3)
 		require.Len(t, p.Warnings(), 1)
 		w := p.Warnings()[0]
@@ -202,7 +205,7 @@ func TestJunkIsSkippedAndOneRootStripped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var entries []entry
 			for _, n := range c.entries {
-				entries = append(entries, entry{name: n})
+				entries = append(entries, entry{Name: n})
 			}
 			p := mustOpen(t, zipOf(entries...))
 			require.Equal(t, c.root, p.Root())
@@ -223,28 +226,28 @@ func TestKindsOfEntries(t *testing.T) {
 		entry entry
 		code  Code
 	}{
-		"symbolic link":                    {entry{creator: unix, attrs: 0o120777 << 16}, CodeSymlink},
-		"symbolic link packed by another":  {entry{creator: windows, attrs: 0o120777 << 16}, CodeSymlink},
-		"reparse point":                    {entry{creator: windows, attrs: 0x420}, CodeSymlink},
-		"character device":                 {entry{creator: unix, attrs: 0o020666 << 16}, CodeSpecialFile},
-		"block device":                     {entry{creator: unix, attrs: 0o060666 << 16}, CodeSpecialFile},
-		"pipe":                             {entry{creator: unix, attrs: 0o010666 << 16}, CodeSpecialFile},
-		"socket":                           {entry{creator: unix, attrs: 0o140666 << 16}, CodeSpecialFile},
-		"encrypted":                        {entry{flags: 1}, CodeEncrypted},
-		"strong encryption":                {entry{flags: 1 << 6}, CodeEncrypted},
-		"masked headers":                   {entry{flags: 1 << 13}, CodeEncrypted},
-		"AES":                              {entry{method: at(uint16(99))}, CodeEncrypted},
-		"LZMA":                             {entry{method: at(uint16(14))}, CodeUnsupported},
-		"a folder with content":            {entry{name: "d/", content: "hidden"}, CodeBadName},
-		"a Windows folder with content":    {entry{name: `d\`, content: "hidden"}, CodeBadName},
-		"uncompressed with two sizes":      {entry{content: "abc", stored: true, unpacked: at(uint32(2))}, CodeDamaged},
-		"runs into the directory":          {entry{content: "abc", packed: at(uint32(500))}, CodeDamaged},
-		"begins behind the directory":      {entry{content: "abc", offset: at(uint32(500))}, CodeDamaged},
-		"sizes of the old maximum, no z64": {entry{content: "abc", offset: at(uint32(0xffffffff))}, CodeDamaged},
+		"symbolic link":                    {entry{Creator: unix, Attrs: 0o120777 << 16}, CodeSymlink},
+		"symbolic link packed by another":  {entry{Creator: windows, Attrs: 0o120777 << 16}, CodeSymlink},
+		"reparse point":                    {entry{Creator: windows, Attrs: 0x420}, CodeSymlink},
+		"character device":                 {entry{Creator: unix, Attrs: 0o020666 << 16}, CodeSpecialFile},
+		"block device":                     {entry{Creator: unix, Attrs: 0o060666 << 16}, CodeSpecialFile},
+		"pipe":                             {entry{Creator: unix, Attrs: 0o010666 << 16}, CodeSpecialFile},
+		"socket":                           {entry{Creator: unix, Attrs: 0o140666 << 16}, CodeSpecialFile},
+		"encrypted":                        {entry{Flags: 1}, CodeEncrypted},
+		"strong encryption":                {entry{Flags: 1 << 6}, CodeEncrypted},
+		"masked headers":                   {entry{Flags: 1 << 13}, CodeEncrypted},
+		"AES":                              {entry{Method: at(uint16(99))}, CodeEncrypted},
+		"LZMA":                             {entry{Method: at(uint16(14))}, CodeUnsupported},
+		"a folder with content":            {entry{Name: "d/", Content: "hidden"}, CodeBadName},
+		"a Windows folder with content":    {entry{Name: `d\`, Content: "hidden"}, CodeBadName},
+		"uncompressed with two sizes":      {entry{Content: "abc", Stored: true, Unpacked: at(uint32(2))}, CodeDamaged},
+		"runs into the directory":          {entry{Content: "abc", Packed: at(uint32(500))}, CodeDamaged},
+		"begins behind the directory":      {entry{Content: "abc", Offset: at(uint32(500))}, CodeDamaged},
+		"sizes of the old maximum, no z64": {entry{Content: "abc", Offset: at(uint32(0xffffffff))}, CodeDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c.entry.name == "" {
-				c.entry.name = "f"
+			if c.entry.Name == "" {
+				c.entry.Name = "f"
 			}
 			_, err := open(zipOf(c.entry), Limits{})
 			requireRefused(t, err, c.code)
@@ -252,20 +255,20 @@ func TestKindsOfEntries(t *testing.T) {
 	}
 	t.Run("regular files and folders of all systems", func(t *testing.T) {
 		p := mustOpen(t, zipOf(
-			entry{name: "a", creator: unix, attrs: 0o100644 << 16},
-			entry{name: "b", creator: unix, attrs: 0o644 << 16},
-			entry{name: "c", creator: windows, attrs: 0x20},
-			entry{name: "d", creator: windows, attrs: 0x10, stored: true},
-			entry{name: `e\`, creator: windows, attrs: 0x10, stored: true},
-			entry{name: "g", creator: unix, attrs: 0o040755 << 16, stored: true},
-			entry{name: "h", creator: windows, attrs: 0x10, content: "a file, whatever the attribute says"},
+			entry{Name: "a", Creator: unix, Attrs: 0o100644 << 16},
+			entry{Name: "b", Creator: unix, Attrs: 0o644 << 16},
+			entry{Name: "c", Creator: windows, Attrs: 0x20},
+			entry{Name: "d", Creator: windows, Attrs: 0x10, Stored: true},
+			entry{Name: `e\`, Creator: windows, Attrs: 0x10, Stored: true},
+			entry{Name: "g", Creator: unix, Attrs: 0o040755 << 16, Stored: true},
+			entry{Name: "h", Creator: windows, Attrs: 0x10, Content: "a file, whatever the attribute says"},
 		))
 		require.Equal(t, []string{"a", "b", "c", "h"}, paths(p))
 	})
 }
 
 func TestThingsThatAreNoWholeZip(t *testing.T) {
-	whole := zipOf(entry{name: "a.sql", content: strings.Repeat("select 1;\n", 100)}, entry{name: "b.sql", content: "x"})
+	whole := zipOf(entry{Name: "a.sql", Content: strings.Repeat("select 1;\n", 100)}, entry{Name: "b.sql", Content: "x"})
 	require.Len(t, mustOpen(t, whole).Files(), 2)
 	for name, c := range map[string]struct {
 		data []byte
@@ -277,15 +280,15 @@ func TestThingsThatAreNoWholeZip(t *testing.T) {
 		"cut off within the data":        {whole[:80], CodeDamaged},
 		"cut off within the directory":   {whole[:len(whole)-60], CodeDamaged},
 		"cut off by one byte":            {whole[:len(whole)-1], CodeDamaged},
-		"bytes after the end":            {archive{after: []byte("\r\n")}.bytes(), CodeDamaged},
-		"a comment that is cut off":      {archive{comment: "hello"}.bytes()[:25], CodeDamaged},
-		"a zip in the comment":           {archive{comment: string(zipOf()) + "!"}.bytes(), CodeDamaged},
-		"bytes before the beginning":     {archive{before: []byte("#!/bin/sh\n"), entries: []entry{{name: "a"}}}.bytes(), CodeDamaged},
-		"bytes behind the directory":     {archive{between: []byte("???"), entries: []entry{{name: "a"}}}.bytes(), CodeDamaged},
-		"fewer entries than it says":     {archive{count: at(uint16(2)), entries: []entry{{name: "a"}}}.bytes(), CodeDamaged},
-		"more entries than it says":      {archive{count: at(uint16(1)), entries: []entry{{name: "a"}, {name: "b"}}}.bytes(), CodeDamaged},
-		"zip64 that is not there":        {archive{count: at(uint16(0xffff)), entries: []entry{{name: "a"}}}.bytes(), CodeTooManyEntries},
-		"the last of several volumes":    {archive{disk: 2, entries: []entry{{name: "a"}}}.bytes(), CodeUnsupported},
+		"bytes after the end":            {hostile.Zip{After: []byte("\r\n")}.Bytes(), CodeDamaged},
+		"a comment that is cut off":      {hostile.Zip{Comment: "hello"}.Bytes()[:25], CodeDamaged},
+		"a zip in the comment":           {hostile.Zip{Comment: string(zipOf()) + "!"}.Bytes(), CodeDamaged},
+		"bytes before the beginning":     {hostile.Zip{Before: []byte("#!/bin/sh\n"), Entries: []entry{{Name: "a"}}}.Bytes(), CodeDamaged},
+		"bytes behind the directory":     {hostile.Zip{Between: []byte("???"), Entries: []entry{{Name: "a"}}}.Bytes(), CodeDamaged},
+		"fewer entries than it says":     {hostile.Zip{Count: at(uint16(2)), Entries: []entry{{Name: "a"}}}.Bytes(), CodeDamaged},
+		"more entries than it says":      {hostile.Zip{Count: at(uint16(1)), Entries: []entry{{Name: "a"}, {Name: "b"}}}.Bytes(), CodeDamaged},
+		"zip64 that is not there":        {hostile.Zip{Count: at(uint16(0xffff)), Entries: []entry{{Name: "a"}}}.Bytes(), CodeTooManyEntries},
+		"the last of several volumes":    {hostile.Zip{Disk: 2, Entries: []entry{{Name: "a"}}}.Bytes(), CodeUnsupported},
 		"directory records without data": {whole[len(whole)-22-2*(recordSize+5):], CodeDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -294,17 +297,17 @@ func TestThingsThatAreNoWholeZip(t *testing.T) {
 		})
 	}
 	t.Run("a comment is fine", func(t *testing.T) {
-		mustOpen(t, archive{comment: strings.Repeat("c", 0xffff), entries: []entry{{name: "a"}}}.bytes())
+		mustOpen(t, hostile.Zip{Comment: strings.Repeat("c", 0xffff), Entries: []entry{{Name: "a"}}}.Bytes())
 	})
 }
 
 func TestZip64(t *testing.T) {
-	a := archive{zip64: true, entries: []entry{
-		{name: "p/a.sql", content: "select 1", zip64: true},
-		{name: "p/b.sql", content: "select 2"},
-		{name: "p/c.sql", content: "select 3", zip64: true},
+	a := hostile.Zip{Zip64: true, Entries: []entry{
+		{Name: "p/a.sql", Content: "select 1", Zip64: true},
+		{Name: "p/b.sql", Content: "select 2"},
+		{Name: "p/c.sql", Content: "select 3", Zip64: true},
 	}}
-	p := mustOpen(t, a.bytes())
+	p := mustOpen(t, a.Bytes())
 	require.Equal(t, []string{"a.sql", "b.sql", "c.sql"}, paths(p))
 	for i, f := range p.Files() {
 		content, err := f.ReadAll(0)
@@ -312,7 +315,7 @@ func TestZip64(t *testing.T) {
 		require.Equal(t, "select "+strconv.Itoa(i+1), string(content))
 	}
 
-	locator := len(a.bytes()) - endSize - zip64LocSize
+	locator := len(a.Bytes()) - endSize - zip64LocSize
 	for name, spoil := range map[string]func(b []byte) []byte{
 		"locator points nowhere":    func(b []byte) []byte { le.PutUint64(b[locator+8:], 1<<62); return b },
 		"locator points elsewhere":  func(b []byte) []byte { le.PutUint64(b[locator+8:], 1); return b },
@@ -324,7 +327,7 @@ func TestZip64(t *testing.T) {
 		"directory beyond the file": func(b []byte) []byte { le.PutUint64(b[locator-zip64EndSize+48:], 1<<63); return b },
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := open(spoil(a.bytes()), Limits{Entries: 1 << 20})
+			_, err := open(spoil(a.Bytes()), Limits{Entries: 1 << 20})
 			var refused *Error
 			require.ErrorAs(t, err, &refused)
 		})
@@ -334,9 +337,9 @@ func TestZip64(t *testing.T) {
 func TestMoreThan65535EntriesWithoutZip64(t *testing.T) {
 	entries := make([]entry, 0x10000+2)
 	for i := range entries {
-		entries[i] = entry{name: strconv.Itoa(i), stored: true}
+		entries[i] = entry{Name: strconv.Itoa(i), Stored: true}
 	}
-	data := archive{entries: entries, count: at(uint16(2))}.bytes() // the count has wrapped
+	data := hostile.Zip{Entries: entries, Count: at(uint16(2))}.Bytes() // the count has wrapped
 	_, err := open(data, Limits{})
 	requireRefused(t, err, CodeTooManyEntries)
 	p, err := open(data, Limits{Entries: 1 << 20})
@@ -346,7 +349,7 @@ func TestMoreThan65535EntriesWithoutZip64(t *testing.T) {
 
 func TestLimitsOnWhatTheDirectoryDeclares(t *testing.T) {
 	noise := noise(64 << 10)
-	file := func(name string) entry { return entry{name: name, content: noise, stored: true} }
+	file := func(name string) entry { return entry{Name: name, Content: noise, Stored: true} }
 	data := zipOf(file("a"), file("b"), file("c"))
 	for name, c := range map[string]struct {
 		limits Limits
@@ -376,25 +379,25 @@ func TestLimitsOnWhatTheDirectoryDeclares(t *testing.T) {
 
 func TestBombs(t *testing.T) {
 	zeros := func(n int) string { return strings.Repeat("\x00", n) }
-	_, err := open(zipOf(entry{name: "bomb.sql", content: zeros(2 << 20)}), Limits{})
+	_, err := open(zipOf(entry{Name: "bomb.sql", Content: zeros(2 << 20)}), Limits{})
 	require.Equal(t, "bomb.sql", requireRefused(t, err, CodeBomb).Path)
 
 	t.Run("of many files that are each small enough", func(t *testing.T) {
 		var entries []entry
 		for i := range 20 {
-			entries = append(entries, entry{name: strconv.Itoa(i), content: zeros(64 << 10)})
+			entries = append(entries, entry{Name: strconv.Itoa(i), Content: zeros(64 << 10)})
 		}
 		_, err := open(zipOf(entries...), Limits{RatioFrom: 64 << 10})
 		require.Empty(t, requireRefused(t, err, CodeBomb).Path)
 	})
 	t.Run("small files may be as repetitive as they like", func(t *testing.T) {
-		f := mustOpen(t, zipOf(entry{name: "zeros", content: zeros(1 << 20)})).Files()[0]
+		f := mustOpen(t, zipOf(entry{Name: "zeros", Content: zeros(1 << 20)})).Files()[0]
 		content, err := f.ReadAll(0)
 		require.NoError(t, err)
 		require.Len(t, content, 1<<20)
 	})
 	t.Run("that denies its size", func(t *testing.T) {
-		f := mustOpen(t, zipOf(entry{name: "f", content: zeros(4 << 20), unpacked: at(uint32(1000))})).Files()[0]
+		f := mustOpen(t, zipOf(entry{Name: "f", Content: zeros(4 << 20), Unpacked: at(uint32(1000))})).Files()[0]
 		_, err := f.ReadAll(0)
 		requireRefused(t, err, CodeDamaged)
 		r, err := f.Open()
@@ -411,28 +414,28 @@ func TestBombs(t *testing.T) {
 func TestOverlaps(t *testing.T) {
 	kernel := noise(1000)
 	t.Run("two records of one file", func(t *testing.T) {
-		_, err := open(zipOf(entry{name: "a", content: kernel}, entry{name: "a", content: kernel, offset: at(uint32(0))}), Limits{})
+		_, err := open(zipOf(entry{Name: "a", Content: kernel}, entry{Name: "a", Content: kernel, Offset: at(uint32(0))}), Limits{})
 		requireRefused(t, err, CodeOverlap)
 	})
 	t.Run("a file that quotes the next one", func(t *testing.T) {
 		_, err := open(zipOf(
-			entry{name: "a", content: "", stored: true, packed: at(uint32(500)), unpacked: at(uint32(500))},
-			entry{name: "b", content: kernel, stored: true},
+			entry{Name: "a", Content: "", Stored: true, Packed: at(uint32(500)), Unpacked: at(uint32(500))},
+			entry{Name: "b", Content: kernel, Stored: true},
 		), Limits{})
 		requireRefused(t, err, CodeOverlap)
 	})
 	t.Run("a header hidden in another file's data", func(t *testing.T) {
-		inner := zipOf(entry{name: "b", content: kernel, stored: true})
+		inner := zipOf(entry{Name: "b", Content: kernel, Stored: true})
 		_, err := open(zipOf(
-			entry{name: "a", content: string(inner), stored: true},
-			entry{name: "b", content: kernel, stored: true, offset: at(uint32(localSize + 1))},
+			entry{Name: "a", Content: string(inner), Stored: true},
+			entry{Name: "b", Content: kernel, Stored: true, Offset: at(uint32(localSize + 1))},
 		), Limits{})
 		requireRefused(t, err, CodeOverlap)
 	})
 	t.Run("an extra field that swallows the next header, found on opening", func(t *testing.T) {
 		data := zipOf(
-			entry{name: "a", stored: true, content: "12345678"},
-			entry{name: "b", stored: true, content: "12345678"},
+			entry{Name: "a", Stored: true, Content: "12345678"},
+			entry{Name: "b", Stored: true, Content: "12345678"},
 		)
 		le.PutUint16(data[28:], 20) // the local header of a claims an extra field
 		p := mustOpen(t, data)
@@ -444,24 +447,24 @@ func TestOverlaps(t *testing.T) {
 }
 
 func TestContentsThatAreWrong(t *testing.T) {
-	honest := entry{name: "f", content: strings.Repeat("insert into t values (1);\n", 50)}
+	honest := entry{Name: "f", Content: strings.Repeat("insert into t values (1);\n", 50)}
 	for name, c := range map[string]struct {
 		lie  func(e *entry)
 		code Code
 	}{
-		"checksum":                     {func(e *entry) { e.crc = at(uint32(42)) }, CodeDamaged},
-		"more than declared":           {func(e *entry) { e.unpacked = at(uint32(10)) }, CodeDamaged},
-		"less than declared":           {func(e *entry) { e.unpacked = at(uint32(5000)) }, CodeDamaged},
-		"packed data cut off":          {func(e *entry) { e.packed = at(uint32(20)) }, CodeDamaged},
-		"not deflate at all":           {func(e *entry) { e.stored, e.method, e.content = true, at(uint16(8)), "\xff\xff\xff\xff" }, CodeDamaged},
-		"another local name":           {func(e *entry) { e.localName = at("g") }, CodeDamaged},
-		"another, longer local name":   {func(e *entry) { e.localName = at("fff") }, CodeDamaged},
-		"encrypted in its header only": {func(e *entry) { e.localFlags = 1 }, CodeEncrypted},
+		"checksum":                     {func(e *entry) { e.CRC = at(uint32(42)) }, CodeDamaged},
+		"more than declared":           {func(e *entry) { e.Unpacked = at(uint32(10)) }, CodeDamaged},
+		"less than declared":           {func(e *entry) { e.Unpacked = at(uint32(5000)) }, CodeDamaged},
+		"packed data cut off":          {func(e *entry) { e.Packed = at(uint32(20)) }, CodeDamaged},
+		"not deflate at all":           {func(e *entry) { e.Stored, e.Method, e.Content = true, at(uint16(8)), "\xff\xff\xff\xff" }, CodeDamaged},
+		"another local name":           {func(e *entry) { e.LocalName = at("g") }, CodeDamaged},
+		"another, longer local name":   {func(e *entry) { e.LocalName = at("fff") }, CodeDamaged},
+		"encrypted in its header only": {func(e *entry) { e.LocalFlags = 1 }, CodeEncrypted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := honest
 			c.lie(&e)
-			f := mustOpen(t, zipOf(e, entry{name: "z"})).Files()[0]
+			f := mustOpen(t, zipOf(e, entry{Name: "z"})).Files()[0]
 			_, err := f.ReadAll(0)
 			refused := requireRefused(t, err, c.code)
 			require.Equal(t, "f", refused.Path)
@@ -478,7 +481,7 @@ func TestContentsThatAreWrong(t *testing.T) {
 }
 
 func TestReadAllLimit(t *testing.T) {
-	f := mustOpen(t, zipOf(entry{name: "f", content: "0123456789"})).Files()[0]
+	f := mustOpen(t, zipOf(entry{Name: "f", Content: "0123456789"})).Files()[0]
 	for _, limit := range []int64{-1, 0, 10, 11} {
 		content, err := f.ReadAll(limit)
 		require.NoError(t, err)
@@ -548,7 +551,7 @@ func TestConcurrentReaders(t *testing.T) {
 	for i := range 8 {
 		name := "dir/" + strconv.Itoa(i)
 		want[strconv.Itoa(i)] = strings.Repeat(name, 10_000)
-		entries = append(entries, entry{name: name, content: want[strconv.Itoa(i)]})
+		entries = append(entries, entry{Name: name, Content: want[strconv.Itoa(i)]})
 	}
 	p := mustOpen(t, zipOf(entries...))
 	var wg sync.WaitGroup
@@ -567,7 +570,7 @@ func TestConcurrentReaders(t *testing.T) {
 }
 
 func TestReadAfterClose(t *testing.T) {
-	r, err := mustOpen(t, zipOf(entry{name: "f", content: "abc"})).Files()[0].Open()
+	r, err := mustOpen(t, zipOf(entry{Name: "f", Content: "abc"})).Files()[0].Open()
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
 	require.NoError(t, r.Close())
@@ -591,7 +594,7 @@ func (s brokenSource) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestAFailingSourceIsNotThePackagesFault(t *testing.T) {
-	data := zipOf(entry{name: "f", content: noise(200_000), stored: true})
+	data := zipOf(entry{Name: "f", Content: noise(200_000), Stored: true})
 	size := int64(len(data))
 	notRefused := func(t *testing.T, err error) {
 		t.Helper()
@@ -624,7 +627,7 @@ func TestAFailingSourceIsNotThePackagesFault(t *testing.T) {
 }
 
 func TestErrorText(t *testing.T) {
-	_, err := open(zipOf(entry{name: "../x"}), Limits{})
+	_, err := open(zipOf(entry{Name: "../x"}), Limits{})
 	require.EqualError(t, err, `zip.bad_name: the path leaves the package (a component of dots): "../x"`)
 	_, err = open([]byte("hello, world, this is no zip"), Limits{})
 	require.EqualError(t, err, "zip.not_a_zip: this is not a zip file; pack the package as .zip and upload it again")
@@ -644,20 +647,29 @@ func noise(n int) string {
 // hang, every path must be safe, and no more may come out than the limits allow.
 func FuzzOpen(f *testing.F) {
 	limits := Limits{
-		Upload: 64 << 10, Unpacked: 64 << 10, File: 16 << 10, Text: 8 << 10, Entries: 16, Directory: 8 << 10,
+		Upload: 64 << 10, Unpacked: 64 << 10, File: 16 << 10, Text: 8 << 10, Entries: 16, Directory: 8 << 10, Nested: 8 << 10,
 		Ratio: 100, RatioFrom: 4 << 10, PathBytes: 64, PathComponents: 4,
 	}
 	for _, seed := range [][]byte{
 		nil,
 		zipOf(),
-		zipOf(entry{name: "p/a.sql", content: "select 1"}, entry{name: "p/b/", stored: true}, entry{name: "__MACOSX/x"}),
-		zipOf(entry{name: "\xb5\xf7.sql", content: "\xb5\xf7", stored: true}, entry{name: `x\..\y`}),
-		zipOf(entry{name: "a", content: strings.Repeat("0", 8<<10), unpacked: at(uint32(9))}),
-		zipOf(entry{name: "a", content: "x"}, entry{name: "b", content: "x", offset: at(uint32(0))}),
-		zipOf(entry{name: "a", content: "not deflate at all", stored: true, method: at(uint16(8))}),
-		archive{zip64: true, comment: "c", entries: []entry{{name: "a", content: "x", zip64: true}}}.bytes(),
+		zipOf(entry{Name: "p/a.sql", Content: "select 1"}, entry{Name: "p/b/", Stored: true}, entry{Name: "__MACOSX/x"}),
+		zipOf(entry{Name: "\xb5\xf7.sql", Content: "\xb5\xf7", Stored: true}, entry{Name: `x\..\y`}),
+		zipOf(entry{Name: "a", Content: strings.Repeat("0", 8<<10), Unpacked: at(uint32(9))}),
+		zipOf(entry{Name: "a", Content: "x"}, entry{Name: "b", Content: "x", Offset: at(uint32(0))}),
+		zipOf(entry{Name: "a", Content: "not deflate at all", Stored: true, Method: at(uint16(8))}),
+		hostile.Zip{Zip64: true, Comment: "c", Entries: []entry{{Name: "a", Content: "x", Zip64: true}}}.Bytes(),
+		zipOf(entry{Name: "p/in.zip", Content: nested(entry{Name: "a.sql", Content: "select 1"}), Stored: true}, entry{Name: "p/in.zip!/b"}),
+		zipOf(entry{Name: "in.zip", Content: nested(entry{Name: "a.sql", Content: "x"}, entry{Name: "__MACOSX/b"})}, entry{Name: "b.zip", Content: "no zip"}),
+		zipOf(entry{Name: "in.zip", Content: nested(entry{Name: "r.zip", Content: nested(entry{Name: "a"}), Stored: true}, entry{Name: "../x"}), Stored: true}),
+		hostile.Quoting(3, "x"),
 	} {
 		f.Add(seed)
+	}
+	for _, h := range hostile.Packages() {
+		if data := h.Bytes(); len(data) < 4<<10 {
+			f.Add(data)
+		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := open(data, limits)
@@ -689,5 +701,35 @@ func FuzzOpen(f *testing.F) {
 			_, _ = file.Text(0)
 		}
 		require.LessOrEqual(t, total, limits.Unpacked)
+		for _, w := range p.Warnings() {
+			require.NotEmpty(t, w.Path)
+			require.True(t, utf8.ValidString(w.Message) && utf8.ValidString(w.MessageZH))
+		}
 	})
+}
+
+func TestAViewHoldsSomeFilesAndSharesTheLimits(t *testing.T) {
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	for _, name := range []string{"a/x.sql", "a/X.sql", "b/y.sql", "__MACOSX/a", "README"} {
+		f, err := w.Create(name)
+		require.NoError(t, err)
+		_, err = io.WriteString(f, strings.Repeat("s", 100))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	p := mustOpen(t, buf.Bytes())
+	view := p.Only(func(path string) bool { return strings.HasPrefix(path, "a/") })
+	require.Equal(t, []string{"a/X.sql", "a/x.sql"}, paths(view))
+	require.Len(t, view.Warnings(), 1)
+	require.Empty(t, view.Skipped())
+	_, ok := view.Lookup("b/y.sql")
+	require.False(t, ok)
+	f, ok := view.Lookup(`a\x.sql`)
+	require.True(t, ok)
+	content, err := f.ReadAll(0)
+	require.NoError(t, err)
+	require.Len(t, content, 100)
+	require.Len(t, p.Files(), 4, "the package stays as it is")
+	require.Empty(t, p.Only(func(string) bool { return false }).Files())
 }

@@ -58,7 +58,7 @@ func TestDecode(t *testing.T) {
 }
 
 func TestTextOfAFile(t *testing.T) {
-	f := mustOpen(t, zipOf(entry{name: "f", content: "\xef\xbb\xbfselect 1\r\n"})).Files()[0]
+	f := mustOpen(t, zipOf(entry{Name: "f", Content: "\xef\xbb\xbfselect 1\r\n"})).Files()[0]
 	text, err := f.Text(0)
 	require.NoError(t, err)
 	require.Equal(t, Text{Content: "select 1\r\n", Encoding: UTF8, BOM: true}, text)

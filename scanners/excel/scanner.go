@@ -107,7 +107,10 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 		if err == nil {
 			var found bool
 			if found, err = s.hasTable(ctx, data); found {
-				return scanners.TakePart(), nil
+				return scanners.TakePartBecause(report.Text{
+					En: file.Path + " has a job or dependency table",
+					Zh: file.Path + " 中有作业表或依赖表",
+				}), nil
 			}
 		}
 		var fault *workbookError
@@ -116,7 +119,10 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 		case !errors.As(err, &fault):
 			return scanners.Decision{}, err
 		case promisesJobs(file.Path):
-			return scanners.TakePart(), nil
+			return scanners.TakePartBecause(report.Text{
+				En: file.Path + " promises jobs by its name, and cannot be opened",
+				Zh: file.Path + " 的名称表明其中有作业，但文件无法打开",
+			}), nil
 		default:
 			closed = append(closed, file.Path)
 		}

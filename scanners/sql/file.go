@@ -13,48 +13,163 @@ import (
 	"github.com/factgate/factgate/scanners/sql/lex"
 )
 
-// analysis is what was found in one file.
+// analysis is what was found in one text.
 type analysis struct {
 	findings []report.Finding // by place, then by rule
 	degraded []string         // reasons why less than all of it was checked
 	steps    int              // a measure of the work: bytes and tokens looked at
 }
 
-// analyst looks at files, one after the other. It keeps its buffers.
-type analyst struct {
-	rules  *ruleSet
-	buffer Statement
+// fileView is a text as the first pass saw it: how it is to be read, and what the
+// rules have to know before they see its statements.
+type fileView struct {
+	path     string
+	dialect  Dialect
+	reading  lex.Options
+	settings *settings
+	tables   *catalogue
+	// embedded texts stand inside other files: they have no header of their own.
+	embedded bool
+	// dynamic: dynamic partitions are permitted, or another file may permit them.
+	dynamic bool
+	// stored: the file sets a default format for tables.
+	stored bool
+
+	database string          // of the last USE
+	dropped  map[string]bool // tables that the file drops before
 }
 
-// analyse checks the text of one file. It returns an error only when ctx ends.
-func (a *analyst) analyse(ctx context.Context, path, text string) (analysis, error) {
-	var first *draft
+// analyst looks at texts, one after the other. It keeps its buffers.
+type analyst struct {
+	rules    *ruleSet
+	settings *settings
+	tables   *catalogue
+	buffer   Statement
+}
+
+func newAnalyst(rules *ruleSet, settings *settings) *analyst {
+	return &analyst{rules: rules, settings: settings, tables: newCatalogue()}
+}
+
+// survey is the first pass over a text. It returns an error only when ctx ends.
+func (a *analyst) survey(ctx context.Context, path, text string, embedded bool, dialect Dialect) (*fileView, int, error) {
+	if named := a.settings.dialectOf(path); named != Unknown {
+		dialect = named
+	} else if named := dialectOfHeader(text); named != Unknown && dialect == Unknown {
+		dialect = named
+	} else if dialect == Unknown {
+		dialect = dialectOfPath(path)
+	}
+	v := &fileView{path: path, dialect: dialect, settings: a.settings, tables: a.tables, embedded: embedded}
+	var vote votes
 	steps := 0
-	for _, opt := range readings(path, text) {
-		d, err := a.read(ctx, text, opt)
-		if err != nil {
-			return analysis{}, err
+	for n, opt := range readings(dialect, text) {
+		split := newSplitter(text, opt, &a.buffer, v)
+		whole := true
+		v.database = ""
+		var seen votes
+		for s := split.next(); s != nil; s = split.next() {
+			if err := ctx.Err(); err != nil {
+				return nil, steps, err
+			}
+			whole = whole && !s.end.Unterminated
+			seen.count(s)
+			v.notice(s)
+			if s.unclosed < 0 && !s.end.Unterminated && !s.oversized {
+				a.tables.learn(s, v.database)
+			}
+			steps += s.steps + len(s.Tokens)
+			a.buffer.Tokens, a.buffer.Comments, a.buffer.shape = s.Tokens, s.Comments, s.shape
 		}
-		steps += d.steps
-		if first == nil || !d.unterminated {
-			first = d
+		steps += split.lex.Steps()
+		if n == 0 || whole {
+			v.reading, vote = opt, seen
 		}
-		if !d.unterminated {
+		if whole {
 			break
 		}
 	}
-	out := first.finish(path, text)
-	out.steps = steps
+	if v.dialect == Unknown {
+		v.dialect = vote.elect()
+	}
+	v.database = ""
+	return v, steps, nil
+}
+
+// notice takes what one statement says about its whole file.
+func (v *fileView) notice(s *Statement) {
+	switch s.Verb {
+	case lex.Set:
+		v.dynamic = v.dynamic || s.Has(lex.Nonstrict)
+		if s.is(s.Head+1, "HIVE") && s.is(s.Head+5, "FILEFORMAT") {
+			v.stored = true
+		}
+	case lex.Source:
+		v.dynamic = true
+	}
+	v.follow(s)
+	if !v.tables.layered && (s.Verb == lex.Create || s.Verb == lex.Insert) {
+		for i := s.Head; i < min(s.Len(), s.Head+12); i++ {
+			if k := s.Kind(i); k == lex.Word || k == lex.Quoted {
+				if v.settings.naming.MatchString(s.foldedName(i)) {
+					v.tables.layered = true
+					break
+				}
+			}
+		}
+	}
+}
+
+// follow keeps which database is in use.
+func (v *fileView) follow(s *Statement) {
+	if s.Verb == lex.Use && s.Len() == s.Head+2 {
+		v.database = ""
+		if k := s.Kind(s.Head + 1); k == lex.Word || k == lex.Quoted {
+			v.database = strings.Clone(s.foldedName(s.Head + 1))
+		}
+	}
+}
+
+// maxDropped names of a file are remembered.
+const maxDropped = 1000
+
+// drops remembers what a DROP … IF EXISTS takes away.
+func (v *fileView) drops(s *Statement) {
+	if s.Verb != lex.Drop || len(v.dropped) >= maxDropped {
+		return
+	}
+	i := s.Head + 1
+	for s.Keyword(i) == lex.Temporary || s.Keyword(i) == lex.External || s.Keyword(i) == lex.Table || s.Keyword(i) == lex.If || s.Keyword(i) == lex.Exists {
+		i++
+	}
+	if end := s.SkipName(i); end > i {
+		if v.dropped == nil {
+			v.dropped = map[string]bool{}
+		}
+		start, stop := s.bytes(i, end-1)
+		v.dropped[asciiLower(s.text[start:stop])] = true
+	}
+}
+
+// analyse checks a text in the way that its survey chose. It returns an error only
+// when ctx ends.
+func (a *analyst) analyse(ctx context.Context, v *fileView, text string) (analysis, error) {
+	d, err := a.read(ctx, v, text)
+	if err != nil {
+		return analysis{}, err
+	}
+	out := d.finish(v, text, a.rules)
+	out.steps = d.steps
 	return out, nil
 }
 
 // readings are the ways to read a text, the likeliest first. The others are tried
 // only if a string or comment is never closed: what is a mistake in one dialect
 // may be none in the next.
-func readings(path, text string) []lex.Options {
+func readings(dialect Dialect, text string) []lex.Options {
 	hive := lex.Options{Backslash: true, HashComments: true}
 	likely := []lex.Options{hive}
-	if postgres(path, text) {
+	if dialect == PostgreSQL || dialect == Unknown && postgres(text) {
 		likely = []lex.Options{{NestedComments: true}, hive}
 	}
 	if strings.Contains(text, `\`) {
@@ -69,16 +184,8 @@ func readings(path, text string) []lex.Options {
 	return likely
 }
 
-// postgres guesses from names of folders and from words that no other dialect has.
-func postgres(path, text string) bool {
-	for _, part := range strings.FieldsFunc(strings.ToLower(path), func(r rune) bool { return r == '/' || r == '.' || r == '_' || r == '-' }) {
-		switch part {
-		case "pg", "pgsql", "postgres", "postgresql", "greenplum", "gaussdb", "opengauss":
-			return true
-		case "mysql", "hive", "spark", "odps", "maxcompute", "doris", "starrocks", "clickhouse":
-			return false
-		}
-	}
+// postgres guesses from words that no other dialect has.
+func postgres(text string) bool {
 	head := text[:min(len(text), 64<<10)]
 	return strings.Contains(head, "plpgsql") || strings.Contains(head, "PLPGSQL") ||
 		strings.Contains(head, "$$") && !strings.Contains(head, "DELIMITER") && !strings.Contains(head, "delimiter")
@@ -101,6 +208,7 @@ const (
 	bracketsByTemplate
 	routineText
 	tooManyTokens
+	tooDeepBrackets
 	noteKinds
 )
 
@@ -111,11 +219,12 @@ func (n *notes) add(kind, place int) {
 	n[kind].count++
 }
 
-// read looks at all statements in one reading.
-func (a *analyst) read(ctx context.Context, text string, opt lex.Options) (*draft, error) {
+// read looks at all statements.
+func (a *analyst) read(ctx context.Context, v *fileView, text string) (*draft, error) {
 	d := &draft{hits: hits{counts: map[string]int{}}}
-	split := newSplitter(text, opt, &a.buffer)
+	split := newSplitter(text, v.reading, &a.buffer, v)
 	ordinals := map[string]int{}
+	first := true
 	for s := split.next(); s != nil; s = split.next() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -125,16 +234,61 @@ func (a *analyst) read(ctx context.Context, text string, opt lex.Options) (*draf
 				d.suppressions = append(d.suppressions, n)
 			}
 		}
+		if first && s.Len() > 0 {
+			first = false
+			a.header(s, d)
+		}
 		before := len(d.hits.found)
 		a.judge(s, split.routine, d)
 		if len(d.hits.found) > before {
 			anchor(s, d.hits.found[before:], ordinals)
 		}
+		v.follow(s)
+		v.drops(s)
 		d.steps += s.steps
-		a.buffer.Tokens, a.buffer.Comments = s.Tokens, s.Comments
+		a.buffer.Tokens, a.buffer.Comments, a.buffer.shape = s.Tokens, s.Comments, s.shape
 	}
 	d.steps += split.lex.Steps()
 	return d, nil
+}
+
+// header is SQL036, at the first statement of a file.
+func (a *analyst) header(s *Statement, d *draft) {
+	r := a.rules.byID[headerRule]
+	if r == nil || a.settings.Header.Policy == "none" || s.file.embedded || s.file.dialect == DBT {
+		return
+	}
+	message := r.Message
+	said := ""
+	for _, c := range s.Comments {
+		if c.Start < s.Tokens[0].Start {
+			if _, noqa := readSuppression(s.text, c); !noqa {
+				said += s.text[c.Start:min(c.End, c.Start+4096)] + "\n"
+			}
+		}
+	}
+	if s.included && said == "" {
+		return
+	}
+	if said != "" {
+		missing := ""
+		lower := strings.ToLower(said)
+		for _, w := range a.settings.Header.Words {
+			if !strings.Contains(lower, strings.ToLower(w)) {
+				missing += ", " + w
+			}
+		}
+		if missing == "" {
+			return
+		}
+		message = report.Text{
+			En: "The header comment does not say: " + missing[2:] + "; add that.",
+			Zh: "文件头注释缺少：" + strings.ReplaceAll(missing[2:], ", ", "、") + "，请补充。",
+		}
+	}
+	d.hits.rule = r
+	d.hits.place(int(s.Tokens[0].Start), int(s.Tokens[0].End), r.Severity, message)
+	d.hits.found[len(d.hits.found)-1].anchor = "file"
 }
 
 // judge applies the rules to a statement, as far as it was understood.
@@ -167,18 +321,19 @@ func (a *analyst) judge(s *Statement, routine bool, d *draft) {
 		if !r.wants(s) || !whole && !r.anywhere {
 			continue
 		}
-		d.hits.rule = &r.Rule
+		d.hits.rule = &r.rule
 		r.check(s, &d.hits)
+	}
+	if s.shape != nil && s.shape.tooDeep {
+		d.notes.add(tooDeepBrackets, place)
 	}
 }
 
 // unclosed raises SQL000 at the token that is never closed.
 func (a *analyst) unclosed(d *draft, t lex.Token) {
-	if a.rules.unclosed == nil {
-		return
-	}
-	d.hits.rule = a.rules.unclosed
-	message, end := a.rules.unclosed.Message, int(t.Start)+1
+	r := a.rules.byID[unclosedRule]
+	d.hits.rule = r
+	message, end := r.Message, int(t.Start)+1
 	switch t.Kind {
 	case lex.String, lex.Quoted:
 		message = report.Text{En: "The string that begins here is never closed; add the quote.", Zh: "此处开始的字符串未闭合，请补上引号。"}
@@ -188,7 +343,7 @@ func (a *analyst) unclosed(d *draft, t lex.Token) {
 	case lex.LParen, lex.LBracket:
 		message = report.Text{En: "The bracket that opens here is not closed before the statement ends; close it.", Zh: "此处的括号在语句结束前未闭合，请补全。"}
 	}
-	d.hits.place(int(t.Start), end, a.rules.unclosed.Severity, message)
+	d.hits.place(int(t.Start), end, r.Severity, message)
 }
 
 // anchor gives the hits of one statement what stays the same when lines move and
@@ -224,7 +379,7 @@ func anchor(s *Statement, found []hit, ordinals map[string]int) {
 }
 
 // finish puts the hits in order and gives them lines and columns.
-func (d *draft) finish(path, text string) analysis {
+func (d *draft) finish(v *fileView, text string, rules *ruleSet) analysis {
 	found := d.hits.found
 	slices.SortStableFunc(found, func(a, b hit) int {
 		if a.start != b.start {
@@ -237,7 +392,7 @@ func (d *draft) finish(path, text string) analysis {
 		offsets = append(offsets, h.start, h.end)
 	}
 	for _, s := range d.suppressions {
-		offsets = append(offsets, s.start)
+		offsets = append(offsets, s.start, s.end)
 	}
 	for _, n := range d.notes {
 		offsets = append(offsets, n.first)
@@ -251,11 +406,23 @@ func (d *draft) finish(path, text string) analysis {
 	var out analysis
 	for _, h := range found {
 		from, to := at(h.start), at(h.end)
-		out.findings = append(out.findings, report.Finding{
+		f := report.Finding{
 			Rule: h.rule.ID, Severity: h.severity, Message: h.message,
-			Path: path, Line: from.line, Column: from.column, EndLine: to.line, EndColumn: to.column,
-			Anchor:     h.anchor,
-			Suppressed: suppressed.covers(h.rule.ID, from.line) && !h.rule.Security,
+			Path: v.path, Line: from.line, Column: from.column, EndLine: to.line, EndColumn: to.column,
+			Anchor: h.anchor,
+		}
+		if by := suppressed.covers(h.rule.ID, from.line); by != nil && !h.rule.Security {
+			f.Suppressed, f.Suppression = true, by.why()
+		}
+		out.findings = append(out.findings, f)
+	}
+	if !d.unterminated {
+		out.findings = append(out.findings, d.unused(v, rules, at)...)
+		slices.SortStableFunc(out.findings, func(a, b report.Finding) int {
+			if a.Line != b.Line {
+				return a.Line - b.Line
+			}
+			return a.Column - b.Column
 		})
 	}
 	for kind, n := range d.notes {
@@ -279,6 +446,7 @@ var noteTexts = [noteKinds]string{
 	bracketsByTemplate: "%d statement(s) whose brackets depend on template tags were not checked, the first in line %d",
 	routineText:        "%d routine bodies in dollar quotes were not checked, the first in line %d",
 	tooManyTokens:      "%d statement(s) too long to check, the first in line %d",
+	tooDeepBrackets:    "%d statement(s) nested too deeply to check as a whole, the first in line %d",
 }
 
 // position counts from 1; columns count runes.

@@ -8,18 +8,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/scanners"
 )
 
 // found is the ids of the rules that a text breaks, in order of place; those that
-// are suppressed stand in brackets.
+// are suppressed stand in brackets. The missing header comment is left out.
 func found(t testing.TB, text string) []string {
 	t.Helper()
-	got := look(t, "a.sql", text)
+	return foundIn(t, "a.sql", text)
+}
+
+func foundIn(t testing.TB, path, text string) []string {
+	t.Helper()
 	ids := []string{}
-	for _, f := range got.findings {
-		if f.Suppressed {
+	for _, f := range look(t, path, text).findings {
+		switch {
+		case f.Rule == headerRule:
+		case f.Suppressed:
 			ids = append(ids, "("+f.Rule+")")
-		} else {
+		default:
 			ids = append(ids, f.Rule)
 		}
 	}
@@ -28,19 +35,32 @@ func found(t testing.TB, text string) []string {
 
 func look(t testing.TB, path, text string) analysis {
 	t.Helper()
-	a := &analyst{rules: newRuleSet(Config{})}
-	got, err := a.analyse(context.Background(), path, text)
+	s := New().(*scanner)
+	a := newAnalyst(s.rules, s.settings)
+	v, surveyed, err := a.survey(context.Background(), path, text, false, Unknown)
 	require.NoError(t, err)
+	got, err := a.analyse(context.Background(), v, text)
+	require.NoError(t, err)
+	got.steps += surveyed
 	return got
 }
 
 func TestEveryRuleKeepsItsExamples(t *testing.T) {
 	last := ""
-	for _, r := range Rules() {
+	for _, r := range New().(scanners.Catalogued).Rules() {
 		require.Greater(t, r.ID, last, "the table is in order")
 		last = r.ID
-		require.Contains(t, found(t, r.Bad), r.ID)
-		require.NotContains(t, found(t, r.Good), r.ID)
+		ids := func(text string) (ids []string) {
+			findings, coverage := scan(t, entry{"jobs/a.sql", text}, entry{"x/readme.md", ""})
+			for _, f := range findings {
+				ids = append(ids, f.Rule)
+			}
+			require.Len(t, coverage.Degraded, coverage.Eligible-coverage.Seen)
+			return ids
+		}
+		require.Contains(t, ids(r.Bad), r.ID)
+		require.NotContains(t, ids(r.Good), r.ID)
+		require.Equal(t, "sql", r.Syntax)
 		for _, text := range []report.Text{r.Message, r.Rationale} {
 			require.NotEmpty(t, text.En)
 			require.NotEmpty(t, text.Zh)
@@ -284,12 +304,12 @@ func TestSuppression(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"line", "SELECT * FROM t; -- noqa: SQL001 reason=one-off\nSELECT * FROM t;", "(SQL001) SQL001"},
 		{"several", "INSERT INTO t SELECT * FROM u -- noqa: SQL001, SQL009", "(SQL009) (SQL001)"},
-		{"another rule", "SELECT * FROM t -- noqa: SQL002", "SQL001"},
+		{"another rule", "SELECT * FROM t -- noqa: SQL002", "SQL001 SUP001"},
 		{"ids are required", "SELECT * FROM t -- noqa\n;SELECT * FROM t -- noqa: all\n", "SQL001 SQL001"},
 		{"words are no ids", "SELECT * FROM t -- noqa: because SQL001", "SQL001"},
 		{"range", "SELECT * FROM t;\n-- noqa: disable=SQL001\nSELECT * FROM t;\nDELETE FROM t;\n-- noqa: enable=all\nSELECT * FROM t;", "SQL001 (SQL001) SQL002 SQL001"},
 		{"all", "-- noqa: disable=all\nSELECT * FROM t; DELETE FROM t;\n-- noqa: enable=SQL002\nDELETE FROM t; SELECT * FROM t", "(SQL001) (SQL002) SQL002 (SQL001)"},
-		{"security", "CREATE USER u IDENTIFIED BY 'hunter2x' -- noqa: SQL034", "SQL034"},
+		{"security", "CREATE USER u IDENTIFIED BY 'hunter2x' -- noqa: SQL034", "SQL034 SUP001"},
 		{"security, all", "-- noqa: disable=all\nCREATE USER u IDENTIFIED BY 'hunter2x'", "SQL034"},
 		{"in a string", "SELECT * FROM t WHERE a = '-- noqa: SQL001'", "SQL001"},
 	} {
@@ -344,7 +364,8 @@ func TestAFloodOfFindingsIsCut(t *testing.T) {
 func TestAnalysisEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := (&analyst{rules: newRuleSet(Config{})}).analyse(ctx, "a.sql", "SELECT a;")
+	s := New().(*scanner)
+	_, _, err := newAnalyst(s.rules, s.settings).survey(ctx, "a.sql", "SELECT a;", false, Unknown)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -370,7 +391,7 @@ func TestWorkIsLinear(t *testing.T) {
 }
 
 func FuzzAnalyse(f *testing.F) {
-	for _, r := range Rules() {
+	for _, r := range catalogued() {
 		f.Add(r.Bad)
 		f.Add(r.Good)
 	}

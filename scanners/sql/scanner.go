@@ -2,9 +2,6 @@ package sql
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -30,76 +27,43 @@ const (
 	maxDegraded = 200
 )
 
-// Config changes the defaults. The zero value is usable.
-type Config struct {
-	// Off lists the ids of rules that are not applied.
-	Off []string `json:"off,omitempty"`
-	// Severity replaces severities, by rule id.
-	Severity map[string]report.Severity `json:"severity,omitempty"`
-}
-
-// Validate refuses ids and severities that do not exist, so that a misspelt rule
-// does not stay switched on unnoticed.
-func (c Config) Validate() error {
-	known := map[string]bool{}
-	for _, r := range slices.Concat(Rules(), encodingRules()) {
-		known[r.ID] = true
-	}
-	var wrong []error
-	for _, id := range c.Off {
-		if !known[id] {
-			wrong = append(wrong, fmt.Errorf("off: there is no rule %q; see the list of rules", id))
-		}
-	}
-	for id, s := range c.Severity {
-		if !known[id] {
-			wrong = append(wrong, fmt.Errorf("severity: there is no rule %q; see the list of rules", id))
-		}
-		if s != report.Error && s != report.Warning && s != report.Note {
-			wrong = append(wrong, fmt.Errorf("severity of %s: %q is none of error, warning, note", id, s))
-		}
-	}
-	return errors.Join(wrong...)
-}
-
-func (c Config) digest() string {
-	off := slices.Clone(c.Off)
-	slices.Sort(off)
-	b, err := json.Marshal(Config{Off: slices.Compact(off), Severity: c.Severity}) // maps are written in order
-	if err != nil {
-		b = nil // strings only: it cannot fail
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
-
 type scanner struct {
 	description scanners.Description
 	rules       *ruleSet
-	encoding    map[string]Rule
+	settings    *settings
 }
 
-// New returns the scanner. Entries of c that [Config.Validate] refuses have no
-// effect.
-func New(c Config) scanners.Scanner {
-	s := &scanner{
+var (
+	_ scanners.Catalogued   = (*scanner)(nil)
+	_ scanners.Configurable = (*scanner)(nil)
+)
+
+// New returns the scanner with the default settings.
+func New() scanners.Scanner {
+	ready, err := defaultOptions().ready()
+	if err != nil {
+		ready = &settings{} // the defaults are held by a test
+	}
+	return newScanner(ready)
+}
+
+func newScanner(s *settings) *scanner {
+	return &scanner{
 		description: scanners.Description{
 			Type: Type, Name: "factgate-sql", Version: "1",
-			RulesDigest: rulesDigest(), ConfigDigest: c.digest(),
+			RulesDigest: rulesDigest(), ConfigDigest: s.digest(),
 		},
-		rules:    newRuleSet(c),
-		encoding: map[string]Rule{},
+		rules: newRuleSet(), settings: s,
 	}
-	for _, r := range encodingRules() {
-		if slices.Contains(c.Off, r.ID) {
-			continue
-		}
-		if v, ok := c.Severity[r.ID]; ok {
-			r.Severity = v
-		}
-		s.encoding[r.ID] = r
+}
+
+// Rules is part of scanners.Catalogued.
+func (s *scanner) Rules() []report.Rule {
+	var out []report.Rule
+	for _, r := range catalogued() {
+		out = append(out, r.Rule)
 	}
-	return s
+	return out
 }
 
 // Describe is part of scanners.Scanner.
@@ -110,8 +74,11 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 	if err := ctx.Err(); err != nil {
 		return scanners.Decision{}, err
 	}
-	if slices.ContainsFunc(pkg.Files(), eligible) {
-		return scanners.TakePart(), nil
+	if files := len(slices.DeleteFunc(pkg.Files(), func(f *zippkg.File) bool { return !eligible(f) })); files > 0 {
+		return scanners.TakePartBecause(report.Text{
+			En: fmt.Sprintf("SQL files in the package: %d", files),
+			Zh: fmt.Sprintf("安装包中有 %d 个 SQL 文件", files),
+		}), nil
 	}
 	list := strings.Join(extensions[:], " ")
 	return scanners.Decline(scanners.NoMatchingFiles, report.Text{
@@ -124,7 +91,8 @@ func eligible(f *zippkg.File) bool {
 	return slices.Contains(extensions[:], strings.ToLower(path.Ext(f.Path)))
 }
 
-// Scan checks the files in the order of their paths.
+// Scan checks the files in the order of their paths, in two passes: the first learns
+// which tables the package creates.
 func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Findings) (task.Coverage, error) {
 	var files []*zippkg.File
 	for _, f := range pkg.Files() {
@@ -133,6 +101,28 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 		}
 	}
 	slices.SortFunc(files, func(a, b *zippkg.File) int { return strings.Compare(a.Path, b.Path) })
+
+	a := newAnalyst(s.rules, s.settings)
+	texts := shelf{}
+	views := make([]*fileView, len(files))
+	for i, f := range files {
+		if err := ctx.Err(); err != nil {
+			return task.Coverage{}, err
+		}
+		text, err := texts.read(f)
+		var refused *zippkg.Error
+		switch {
+		case errors.As(err, &refused):
+			continue // the second pass says so
+		case err != nil:
+			return task.Coverage{}, fmt.Errorf("SQL scan: %w", err)
+		case text.Undecodable:
+			continue
+		}
+		if views[i], _, err = a.survey(ctx, f.Path, text.Content, false, Unknown); err != nil {
+			return task.Coverage{}, err
+		}
+	}
 
 	coverage := task.Coverage{Eligible: len(files)}
 	more := 0
@@ -143,12 +133,11 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 		}
 		coverage.Degraded = append(coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason})
 	}
-	a := &analyst{rules: s.rules}
-	for _, f := range files {
+	for i, f := range files {
 		if err := ctx.Err(); err != nil {
 			return task.Coverage{}, err
 		}
-		text, err := f.Text(maxText)
+		text, err := texts.read(f)
 		var refused *zippkg.Error
 		switch {
 		case errors.As(err, &refused):
@@ -162,7 +151,7 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 			degrade(f, "the text cannot be decoded and was not checked; save the file as UTF-8")
 			continue
 		}
-		found, err := a.analyse(ctx, f.Path, text.Content)
+		found, err := a.analyse(ctx, views[i], text.Content)
 		if err != nil {
 			return task.Coverage{}, err
 		}
@@ -177,22 +166,45 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 	if more > 0 {
 		coverage.Degraded = append(coverage.Degraded, task.Degraded{Reason: fmt.Sprintf("%d more reasons why files were not fully checked", more)})
 	}
+	if a.tables.full {
+		coverage.Degraded = append(coverage.Degraded, task.Degraded{Reason: fmt.Sprintf("the package creates more tables than are kept (%d, or %d columns); rules that need a table's definition know the first ones only", maxTables, maxCells)})
+	}
 	return coverage, nil
 }
 
-// encodingRules are about a file as a whole.
-func encodingRules() []Rule {
-	return []Rule{
-		{ID: "ENC001", Severity: report.Warning, Message: report.Text{En: "The file is not UTF-8; save it as UTF-8.", Zh: "文件编码不是 UTF-8，请转存为 UTF-8。"}},
-		{ID: "ENC002", Severity: report.Note, Message: report.Text{En: "The file begins with a byte order mark; save it without.", Zh: "文件带有 BOM，请去除。"}},
-		{ID: "ENC003", Severity: report.Note, Message: report.Text{En: "The file mixes line ends; use LF only.", Zh: "文件混用多种换行符，请统一为 LF。"}},
-		{ID: "ENC004", Severity: report.Error, Message: report.Text{En: "The file's bytes are no text in any known encoding; save it as UTF-8.", Zh: "无法识别文件编码，请转存为 UTF-8。"}},
+// shelf keeps decoded texts between the passes, as far as there is room.
+type shelf struct {
+	texts map[*zippkg.File]zippkg.Text
+	bytes int
+}
+
+// maxShelf is how much text stays in memory during a scan; the rest is read twice.
+const maxShelf = 32 << 20
+
+func (s *shelf) read(f *zippkg.File) (zippkg.Text, error) {
+	if t, ok := s.texts[f]; ok {
+		delete(s.texts, f)
+		s.bytes -= len(t.Content)
+		return t, nil
 	}
+	t, err := f.Text(maxText)
+	if err == nil && s.bytes+len(t.Content) <= maxShelf {
+		if s.texts == nil {
+			s.texts = map[*zippkg.File]zippkg.Text{}
+		}
+		s.texts[f] = t
+		s.bytes += len(t.Content)
+	}
+	return t, err
 }
 
 // encodings reports what is wrong with a file's bytes, at its first line.
 func (s *scanner) encodings(path string, text zippkg.Text, out scanners.Findings) {
-	raise := func(r Rule, message report.Text) {
+	raise := func(id string, message report.Text) {
+		r := s.rules.byID[id]
+		if message.En == "" {
+			message = r.Message
+		}
 		out.Add(report.Finding{Rule: r.ID, Severity: r.Severity, Message: message, Path: path, Line: 1, Column: 1, Anchor: "file"})
 	}
 	for _, is := range [...]struct {
@@ -204,12 +216,12 @@ func (s *scanner) encodings(path string, text zippkg.Text, out scanners.Findings
 		{"ENC003", text.MixedLineEnds && !text.Undecodable},
 		{"ENC004", text.Undecodable},
 	} {
-		if r, on := s.encoding[is.id]; on && is.so {
-			raise(r, r.Message)
+		if is.so {
+			raise(is.id, report.Text{})
 		}
 	}
-	if text.Undecodable && s.rules.unclosed != nil {
-		raise(*s.rules.unclosed, report.Text{
+	if text.Undecodable {
+		raise(unclosedRule, report.Text{
 			En: "The file cannot be read as text, so its SQL was not checked; save it as UTF-8.",
 			Zh: "文件无法按文本读取，未能检查其中的 SQL，请转存为 UTF-8。",
 		})

@@ -45,10 +45,10 @@ func pack(t testing.TB, files ...entry) *zippkg.Package {
 	return pkg
 }
 
-func scan(t testing.TB, c Config, files ...entry) (list, task.Coverage) {
+func scan(t testing.TB, files ...entry) (list, task.Coverage) {
 	t.Helper()
 	var out list
-	coverage, err := New(c).Scan(context.Background(), pack(t, files...), &out)
+	coverage, err := New().Scan(context.Background(), pack(t, files...), &out)
 	require.NoError(t, err)
 	return out, coverage
 }
@@ -75,7 +75,7 @@ func TestGolden(t *testing.T) {
 				files = append(files, entry{c.Name() + "/" + s.Name(), string(b)})
 			}
 			// A second folder keeps the first from being stripped as the root.
-			findings, coverage := scan(t, Config{}, append(files, entry{"x/readme.md", ""})...)
+			findings, coverage := scan(t, append(files, entry{"x/readme.md", ""})...)
 			got := show(findings, coverage)
 			if *update {
 				require.NoError(t, os.WriteFile(filepath.Join(dir, golden), []byte(got), 0o644))
@@ -104,7 +104,7 @@ func show(findings list, coverage task.Coverage) string {
 }
 
 func TestDecide(t *testing.T) {
-	s := New(Config{})
+	s := New()
 	for _, name := range []string{"a.sql", "d/A.SQL", "x.hql", "x.Ddl", "x.dml", "x.pls", "x.hive"} {
 		d, err := s.Decide(context.Background(), pack(t, entry{name, ""}))
 		require.NoError(t, err)
@@ -119,14 +119,14 @@ func TestDecide(t *testing.T) {
 }
 
 func TestFilesComeInOrderAndAreCounted(t *testing.T) {
-	findings, coverage := scan(t, Config{}, entry{"b.sql", "DELETE FROM b"}, entry{"a.sql", "DELETE FROM a"}, entry{"c.txt", "DELETE FROM c"})
+	findings, coverage := scan(t, entry{"b.sql", "DELETE FROM b"}, entry{"a.sql", "DELETE FROM a"}, entry{"c.txt", "DELETE FROM c"})
 	require.Equal(t, []string{"a.sql", "b.sql"}, []string{findings[0].Path, findings[1].Path})
 	require.Equal(t, task.Coverage{Eligible: 2, Seen: 2}, coverage)
 }
 
 func TestWhatCannotBeReadIsCoverage(t *testing.T) {
 	long := strings.Repeat("SELECT a FROM t;\n", maxText/16)
-	findings, coverage := scan(t, Config{}, entry{"a.sql", "SELECT a FROM t"}, entry{"long.sql", long})
+	findings, coverage := scan(t, entry{"a.sql", "SELECT a FROM t"}, entry{"long.sql", long})
 	require.Empty(t, findings)
 	require.Equal(t, 2, coverage.Eligible)
 	require.Equal(t, 1, coverage.Seen)
@@ -139,7 +139,7 @@ func TestCoverageStaysSmall(t *testing.T) {
 	for i := range 2 * maxDegraded {
 		files = append(files, entry{fmt.Sprintf("%03d.sql", i), "FROBNICATE t"})
 	}
-	_, coverage := scan(t, Config{}, files...)
+	_, coverage := scan(t, files...)
 	require.Len(t, coverage.Degraded, maxDegraded+1)
 	require.Equal(t, task.Degraded{Reason: "200 more reasons why files were not fully checked"}, coverage.Degraded[maxDegraded])
 }
@@ -147,7 +147,7 @@ func TestCoverageStaysSmall(t *testing.T) {
 func TestEncodings(t *testing.T) {
 	gbk, err := simplifiedchinese.GB18030.NewEncoder().String("-- 订单明细表，按天分区\nSELECT '金额', * FROM t")
 	require.NoError(t, err)
-	findings, coverage := scan(t, Config{},
+	findings, coverage := scan(t,
 		entry{"1.sql", gbk}, entry{"2.sql", "\ufeffSELECT * FROM t"}, entry{"3.sql", "SELECT a\r\nFROM t\n"}, entry{"4.sql", "SELECT\x00 a"})
 	var got []string
 	for _, f := range findings {
@@ -161,25 +161,12 @@ func TestEncodings(t *testing.T) {
 	require.Equal(t, "4.sql", coverage.Degraded[0].Path)
 }
 
-func TestConfig(t *testing.T) {
-	c := Config{Off: []string{"SQL001", "ENC002"}, Severity: map[string]report.Severity{"SQL002": report.Note}}
-	require.NoError(t, c.Validate())
-	findings, _ := scan(t, c, entry{"a.sql", "\ufeffSELECT * FROM t; DELETE FROM t"})
-	require.Len(t, findings, 1)
-	require.Equal(t, report.Note, findings[0].Severity)
-	require.Equal(t, New(c).Describe().RulesDigest, New(Config{}).Describe().RulesDigest)
-	require.NotEqual(t, New(c).Describe().ConfigDigest, New(Config{}).Describe().ConfigDigest)
-
-	require.ErrorContains(t, Config{Off: []string{"SQL999"}}.Validate(), "SQL999")
-	require.ErrorContains(t, Config{Severity: map[string]report.Severity{"SQL001": "fatal"}}.Validate(), "fatal")
-}
-
 func TestScanEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := New(Config{}).Scan(ctx, pack(t, entry{"a.sql", "SELECT 1"}), &list{})
+	_, err := New().Scan(ctx, pack(t, entry{"a.sql", "SELECT 1"}), &list{})
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = New(Config{}).Decide(ctx, pack(t, entry{"a.sql", "SELECT 1"}))
+	_, err = New().Decide(ctx, pack(t, entry{"a.sql", "SELECT 1"}))
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -194,7 +181,7 @@ func BenchmarkScan(b *testing.B) {
 	}
 	text := strings.Repeat(unit.String(), (4<<20)/unit.Len())
 	pkg := pack(b, entry{"a.sql", text})
-	s := New(Config{})
+	s := New()
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {

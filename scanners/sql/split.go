@@ -17,8 +17,9 @@ type splitter struct {
 	routine bool // inside the body of a stored routine
 }
 
-func newSplitter(text string, opt lex.Options, buffers *Statement) *splitter {
+func newSplitter(text string, opt lex.Options, buffers *Statement, file *fileView) *splitter {
 	sp := &splitter{text: text, lex: lex.New(text, opt)}
+	sp.s.file, sp.s.shape = file, buffers.shape
 	sp.s.Tokens, sp.s.Comments = buffers.Tokens[:0], buffers.Comments[:0]
 	return sp
 }
@@ -29,7 +30,8 @@ func (sp *splitter) next() *Statement {
 	if sp.done {
 		return nil
 	}
-	sp.s = Statement{text: sp.text, Tokens: sp.s.Tokens[:0], Comments: sp.s.Comments[:0], unclosed: -1}
+	sp.s = Statement{text: sp.text, Tokens: sp.s.Tokens[:0], Comments: sp.s.Comments[:0], unclosed: -1, file: sp.s.file, shape: sp.s.shape}
+	sp.s.shape.reset()
 	sp.open = sp.open[:0]
 	s := &sp.s
 	for {

@@ -33,8 +33,12 @@ type Statement struct {
 	unclosed    int  // the first bracket that is never closed, or -1
 	end         lex.Token
 
-	steps int // tokens that were looked at
-	local *localNames
+	steps   int // tokens that were looked at
+	local   *localNames
+	shape   *outline // built when a rule asks for it
+	def     *definition
+	defined bool
+	file    *fileView
 }
 
 // maxTokens bounds the memory that one statement may take.

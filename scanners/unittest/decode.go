@@ -29,7 +29,11 @@ type testCase struct {
 	// after a rerun (flakyFailure, flakyError) has none.
 	Problems []problem
 	Skipped  bool
-	Flaky    bool
+	Flaky    bool // it failed, and passed when it was tried again
+	// Retried: a case of this name that comes again is another try of the same.
+	Retried bool
+	// Echo: it fails only because a case inside it does, which was told.
+	Echo bool
 }
 
 // problem is one failure or error element.
@@ -45,17 +49,22 @@ type suite struct {
 	Line    int // where it begins
 	Pointer string
 	// Claimed are the counters in the element's attributes; -1 is not given.
-	ClaimedTests, ClaimedProblems int
+	ClaimedTests, ClaimedProblems, ClaimedSkipped int
 	// Cases and Problems were really found, in it and below it. Problems includes
 	// what the handler reported for suites below it.
 	Cases, Problems int
+	// OwnCases are those outside of inner suites; Repeated, of all, those that
+	// the handler has heard of before in this report.
+	OwnCases, Repeated int
+	Inner              int // suites in it
 	// Own are failures and errors of the suite itself, outside any case.
 	Own []problem
 }
 
 // handler is told what a report holds, in its order.
 type handler interface {
-	testCase(testCase)
+	// testCase returns whether the report has had a case of this name.
+	testCase(testCase) (repeated bool)
 	// suiteEnd returns how many problems it reported beyond Problems, so that a
 	// suite further out does not count them again.
 	suiteEnd(suite) int
@@ -80,14 +89,16 @@ type overLimitError struct {
 func (e *overLimitError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.detail) }
 
 // errNotReport: well-formed so far, but its root is something else.
-var errNotReport = errors.New("no JUnit report")
+var errNotReport = errors.New("no test or coverage report")
 
 // decoder reads one report.
 type decoder struct {
 	xml    *xml.Decoder
 	source *source
 	limits Limits
-	line   int // where the current token begins
+	line   int      // where the current token begins
+	open   []string // elements that have begun and not ended
+	jacoco bool     // the document type is JaCoCo's
 }
 
 // source meters what is read, tells its own errors from the decoder's, and lets
@@ -152,24 +163,45 @@ func newDecoder(ctx context.Context, r io.Reader, valid bool, limits Limits) *de
 }
 
 // next returns the next token that matters: the start of an element, its end, or
-// text. io.EOF is the proper end of the document.
+// text, which is gone with the call after it. io.EOF is the proper end of the
+// document. Raw tokens cost half as much; that elements nest is seen to here.
 func (d *decoder) next() (xml.Token, error) {
 	for {
 		d.line, _ = d.xml.InputPos()
 		d.source.token = 0
-		token, err := d.xml.Token()
+		token, err := d.xml.RawToken()
+		if errors.Is(err, io.EOF) && d.source.err == nil && len(d.open) > 0 {
+			return nil, d.cutOff()
+		}
 		if err != nil {
 			return nil, d.fault(err)
 		}
 		switch t := token.(type) {
-		case xml.StartElement, xml.EndElement, xml.CharData:
+		case xml.StartElement:
+			if len(d.open) == d.limits.Depth {
+				return nil, &overLimitError{d.line, fmt.Sprintf("elements are nested more than %d deep", d.limits.Depth)}
+			}
+			d.open = append(d.open, t.Name.Local)
+			return t, nil
+		case xml.EndElement:
+			if len(d.open) == 0 {
+				return nil, d.unbalanced("unexpected end element </" + t.Name.Local + ">")
+			}
+			begun := d.open[len(d.open)-1]
+			if begun != t.Name.Local {
+				return nil, d.unbalanced("element <" + begun + "> closed by </" + t.Name.Local + ">")
+			}
+			d.open = d.open[:len(d.open)-1]
+			return t, nil
+		case xml.CharData:
 			return t, nil
 		case xml.Directive:
+			d.jacoco = d.jacoco || bytes.Contains(t, []byte("//JACOCO//"))
 			if declared, ok := bytes.CutPrefix(t, []byte("DOCTYPE")); ok && bytes.IndexByte(t, '[') >= 0 {
 				bad := d.malformed(
 					"its document type has declarations of its own (such as entities), which are refused; write the report without them",
 					"其 DOCTYPE 含有内部声明（如实体），已拒绝解析；请生成不含此类声明的报告")
-				bad.ours = bytes.HasPrefix(bytes.TrimSpace(declared), []byte("testsuite"))
+				bad.ours = d.jacoco || bytes.HasPrefix(bytes.TrimSpace(declared), []byte("testsuite"))
 				return nil, bad
 			}
 		}
@@ -200,16 +232,27 @@ func (d *decoder) fault(err error) error {
 		line, detail = syntax.Line, syntax.Msg
 	}
 	if detail == "unexpected EOF" {
-		return &malformed{line: line, detail: report.Text{
-			En: "it ends in the middle; the test run may have been cut off",
-			Zh: "文件不完整，测试运行可能被中断",
-		}}
+		return d.cutOff()
 	}
 	detail = clip(strings.TrimPrefix(detail, "xml: "), 200)
 	return &malformed{line: line, detail: report.Text{En: detail, Zh: detail}}
 }
 
-// root reads up to the root element and returns it if it is a report's.
+func (d *decoder) cutOff() *malformed {
+	line, _ := d.xml.InputPos()
+	return &malformed{line: line, detail: report.Text{
+		En: "it ends in the middle; the test run may have been cut off",
+		Zh: "文件不完整，测试运行可能被中断",
+	}}
+}
+
+func (d *decoder) unbalanced(detail string) *malformed {
+	line, _ := d.xml.InputPos()
+	detail = clip(detail, 200)
+	return &malformed{line: line, detail: report.Text{En: detail, Zh: detail}}
+}
+
+// root reads up to the root element and returns it if it may be a report's.
 func (d *decoder) root() (xml.StartElement, error) {
 	for {
 		token, err := d.next()
@@ -225,10 +268,11 @@ func (d *decoder) root() (xml.StartElement, error) {
 				return xml.StartElement{}, d.malformed("text stands before the root element", "根元素之前有多余文本")
 			}
 		case xml.StartElement:
-			if name := t.Name.Local; name != "testsuite" && name != "testsuites" {
-				return t, errNotReport
+			switch t.Name.Local {
+			case "testsuite", "testsuites", "report", "coverage":
+				return t, nil
 			}
-			return t, nil
+			return t, errNotReport
 		}
 	}
 }
@@ -245,16 +289,24 @@ func isUTF8(ctx context.Context, r io.Reader, limits Limits) (bool, error) {
 	return err == nil, err
 }
 
-// decode reads a report to its end. valid is what isUTF8 says of it. It returns
-// nil, errNotReport, *malformed, *overLimitError, or the error of the reader or the
-// context.
-func decode(ctx context.Context, r io.Reader, valid bool, limits Limits, h handler) error {
+// decode reads a report of this XML format to its end. valid is what isUTF8 says of
+// it. It returns nil, errNotReport, *malformed, *overLimitError, or the error of the
+// reader or the context.
+func decode(ctx context.Context, r io.Reader, valid bool, limits Limits, as format, h handler, m meter) error {
 	d := newDecoder(ctx, r, valid, limits)
 	root, err := d.root()
 	if err != nil {
 		return err
 	}
-	if err := d.suite(root, "", 1, nil, h); err != nil {
+	switch as {
+	case junit:
+		err = d.suite(root, "", nil, h)
+	case jacoco:
+		err = d.jacocoElement(root, m)
+	case cobertura:
+		err = d.cobertura(root, m)
+	}
+	if err != nil {
 		return err
 	}
 	for {
@@ -274,10 +326,11 @@ func decode(ctx context.Context, r io.Reader, valid bool, limits Limits, h handl
 
 // suite reads a testsuite or testsuites element, whose start was read, to its
 // end. parent gets its counts.
-func (d *decoder) suite(start xml.StartElement, pointer string, depth int, parent *suite, h handler) error {
+func (d *decoder) suite(start xml.StartElement, pointer string, parent *suite, h handler) error {
 	s := &suite{
 		Name: attr(start, "name"), Line: d.line, ClaimedTests: number(start, "tests"),
 		ClaimedProblems: sum(number(start, "failures"), number(start, "errors")),
+		ClaimedSkipped:  sum(number(start, "skipped"), number(start, "disabled")),
 	}
 	s.Pointer = step(pointer, start.Name.Local, predicate("name", s.Name))
 	for {
@@ -291,32 +344,34 @@ func (d *decoder) suite(start xml.StartElement, pointer string, depth int, paren
 			if parent != nil {
 				parent.Cases += s.Cases
 				parent.Problems += s.Problems
+				parent.Repeated += s.Repeated
+				parent.Inner++
 			}
 			return nil
 		case xml.StartElement:
-			if depth == d.limits.Depth {
-				return &overLimitError{d.line, fmt.Sprintf("elements are nested more than %d deep", d.limits.Depth)}
-			}
 			switch t.Name.Local {
 			case "testsuite", "testsuites":
-				err = d.suite(t, s.Pointer, depth+1, s, h)
+				err = d.suite(t, s.Pointer, s, h)
 			case "testcase":
 				var c testCase
-				if c, err = d.testCase(t, s, depth+1); err == nil {
+				if c, err = d.testCase(t, s); err == nil {
 					s.Cases++
+					s.OwnCases++
 					s.Problems += len(c.Problems)
-					h.testCase(c)
+					if h.testCase(c) {
+						s.Repeated++
+					}
 				}
 			case "failure", "error":
 				var p problem
-				if p, err = d.problem(t, depth+1); err == nil {
+				if p, err = d.problem(t); err == nil {
 					s.Own = append(s.Own, p)
 					if len(s.Own) > maxOwn {
 						return &overLimitError{d.line, fmt.Sprintf("a suite has more than %d failures outside its cases", maxOwn)}
 					}
 				}
 			default:
-				err = d.skip(depth + 1)
+				err = d.skip()
 			}
 			if err != nil {
 				return err
@@ -327,7 +382,7 @@ func (d *decoder) suite(start xml.StartElement, pointer string, depth int, paren
 
 const maxOwn = 1000
 
-func (d *decoder) testCase(start xml.StartElement, s *suite, depth int) (testCase, error) {
+func (d *decoder) testCase(start xml.StartElement, s *suite) (testCase, error) {
 	c := testCase{
 		Suite: s.Name, Class: attr(start, "classname"), Name: attr(start, "name"),
 		SourceFile: attr(start, "file"), SourceLine: attr(start, "line"), Line: d.line,
@@ -344,7 +399,7 @@ func (d *decoder) testCase(start xml.StartElement, s *suite, depth int) (testCas
 		case xml.StartElement:
 			switch t.Name.Local {
 			case "failure", "error":
-				p, err := d.problem(t, depth+1)
+				p, err := d.problem(t)
 				if err != nil {
 					return c, err
 				}
@@ -358,7 +413,7 @@ func (d *decoder) testCase(start xml.StartElement, s *suite, depth int) (testCas
 				c.Flaky = true
 				// rerunFailure and rerunError stand beside a failure, and add nothing.
 			}
-			if err := d.skip(depth + 1); err != nil {
+			if err := d.skip(); err != nil {
 				return c, err
 			}
 		}
@@ -367,7 +422,7 @@ func (d *decoder) testCase(start xml.StartElement, s *suite, depth int) (testCas
 
 // problem keeps the beginning of what the element says, from its attribute or
 // else its text.
-func (d *decoder) problem(start xml.StartElement, depth int) (problem, error) {
+func (d *decoder) problem(start xml.StartElement) (problem, error) {
 	p := problem{Kind: start.Name.Local, Type: attr(start, "type"), Message: attr(start, "message")}
 	var text []byte
 	for {
@@ -381,7 +436,7 @@ func (d *decoder) problem(start xml.StartElement, depth int) (problem, error) {
 				text = append(text, t[:min(len(t), room)]...)
 			}
 		case xml.StartElement:
-			if err := d.skip(depth + 1); err != nil {
+			if err := d.skip(); err != nil {
 				return p, err
 			}
 		case xml.EndElement:
@@ -394,19 +449,10 @@ func (d *decoder) problem(start xml.StartElement, depth int) (problem, error) {
 }
 
 // skip reads an element, whose start was read, to its end.
-func (d *decoder) skip(depth int) error {
-	for open := 1; open > 0; {
-		token, err := d.next()
-		if err != nil {
+func (d *decoder) skip() error {
+	for outer := len(d.open) - 1; len(d.open) > outer; {
+		if _, err := d.next(); err != nil {
 			return err
-		}
-		switch token.(type) {
-		case xml.StartElement:
-			if open++; depth+open > d.limits.Depth {
-				return &overLimitError{d.line, fmt.Sprintf("elements are nested more than %d deep", d.limits.Depth)}
-			}
-		case xml.EndElement:
-			open--
 		}
 	}
 	return nil

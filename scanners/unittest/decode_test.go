@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/zippkg"
+	"github.com/factgate/factgate/scanners"
 )
 
 // heard is what a report tells its handler.
@@ -22,7 +24,20 @@ type heard struct {
 	suites []suite
 }
 
-func (h *heard) testCase(c testCase) { h.cases = append(h.cases, c) }
+func (h *heard) testCase(c testCase) bool {
+	h.cases = append(h.cases, c)
+	return false
+}
+
+func (h *heard) measure(string, measured) {}
+
+// newCheckOf begins a report.
+func newCheckOf(t testing.TB, w scanners.Findings, is format) *check {
+	t.Helper()
+	c := newCheck(w, Limits{}.withDefaults(), DefaultSettings())
+	c.begin(&zippkg.File{Path: "a.xml"}, is)
+	return c
+}
 
 func (h *heard) suiteEnd(s suite) int {
 	h.suites = append(h.suites, s)
@@ -38,7 +53,7 @@ func TestEveryKindOfOutcomeIsToldApart(t *testing.T) {
 		<testcase name="breaks"><error message="m"/></testcase>
 		<testcase name="skips"><skipped/></testcase>
 		<testcase name="flakes"><flakyFailure/><flakyError/></testcase>
-	</testsuite></testsuites>`), true, Limits{}.withDefaults(), &h))
+	</testsuite></testsuites>`), true, Limits{}.withDefaults(), junit, &h, &h))
 	require.Len(t, h.cases, 5)
 	require.Empty(t, h.cases[0].Problems)
 	require.Equal(t, []problem{{"failure", "T", "first line"}}, h.cases[1].Problems)
@@ -64,11 +79,11 @@ func TestLimitsAreNotTheReportsFault(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var limit *overLimitError
-			require.ErrorAs(t, decode(t.Context(), strings.NewReader(content), true, small, &heard{}), &limit)
+			require.ErrorAs(t, decode(t.Context(), strings.NewReader(content), true, small, junit, &heard{}, &heard{}), &limit)
 		})
 	}
 	exact := `<testsuite></testsuite>`
-	require.NoError(t, decode(t.Context(), strings.NewReader(exact), true, Limits{FileBytes: int64(len(exact))}.withDefaults(), &heard{}),
+	require.NoError(t, decode(t.Context(), strings.NewReader(exact), true, Limits{FileBytes: int64(len(exact))}.withDefaults(), junit, &heard{}, &heard{}),
 		"a file of just the limit is whole")
 }
 
@@ -76,13 +91,13 @@ func TestAFailingReaderIsNoMalformedReport(t *testing.T) {
 	away := errors.New("blob store away")
 	for _, begun := range []string{"", "<testsuite>", "<testsuite><testcase><failure>text"} {
 		in := io.MultiReader(strings.NewReader(begun), iotest.ErrReader(away))
-		err := decode(t.Context(), in, true, Limits{}.withDefaults(), &heard{})
+		err := decode(t.Context(), in, true, Limits{}.withDefaults(), junit, &heard{}, &heard{})
 		require.ErrorIs(t, err, away)
 		require.NoError(t, faultOf(err))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := decode(ctx, strings.NewReader("<testsuite/>"), true, Limits{}.withDefaults(), &heard{})
+	err := decode(ctx, strings.NewReader("<testsuite/>"), true, Limits{}.withDefaults(), junit, &heard{}, &heard{})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -93,9 +108,8 @@ func TestAReportsOwnWordsCannotMakeAFindingUnwritable(t *testing.T) {
 		strings.Repeat(`</testsuite>`, 50)
 	var blob bytes.Buffer
 	w := report.NewWriter(&blob, report.Header{})
-	c := newCheck(w)
-	c.begin("a.xml")
-	require.NoError(t, decode(t.Context(), strings.NewReader(deep), true, Limits{}.withDefaults(), c))
+	c := newCheckOf(t, w, junit)
+	require.NoError(t, decode(t.Context(), strings.NewReader(deep), true, Limits{}.withDefaults(), junit, c, c))
 	c.end(nil)
 	require.NoError(t, w.Close())
 	require.Equal(t, 1, w.Counts().Error)
@@ -109,9 +123,8 @@ func TestFloodsKeepTheirCount(t *testing.T) {
 	}
 	b.WriteString(`</testsuite>`)
 	w := report.NewWriter(io.Discard, report.Header{})
-	c := newCheck(w)
-	c.begin("a.xml")
-	require.NoError(t, decode(t.Context(), strings.NewReader(b.String()), true, Limits{}.withDefaults(), c))
+	c := newCheckOf(t, w, junit)
+	require.NoError(t, decode(t.Context(), strings.NewReader(b.String()), true, Limits{}.withDefaults(), junit, c, c))
 	c.end(nil)
 	require.Equal(t, 2*mostKept+5, w.Counts().Error)
 }
@@ -125,35 +138,70 @@ func TestDigestsAndDescription(t *testing.T) {
 	require.Equal(t, a.RulesDigest, other.RulesDigest)
 }
 
+// FuzzDecode reads a text in the format that which names.
 func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{
-		`<?xml version="1.0" encoding="UTF-8"?><testsuites><testsuite name="s" tests="1"><testcase name="a" classname="b"><failure message="m">t</failure></testcase></testsuite></testsuites>`,
-		"<?xml version=\"1.0\" encoding=\"GBK\"?>\n<testsuite name=\"\xb6\xa9\xb5\xa5\"><testcase/></testsuite>",
-		"\xff\xfe<\x00t\x00e\x00s\x00t\x00s\x00u\x00i\x00t\x00e\x00/\x00>\x00",
-		`<!DOCTYPE testsuite [<!ENTITY a "b">]><testsuite name="&a;"/>`,
-		`<testsuite errors="99999999999"><error/><testcase><error/><failure/>`,
-		`<testsuite></testsuite><testsuite/>`,
-		`<report/>`, ``,
+	for _, seed := range []struct {
+		which format
+		text  string
+	}{
+		{junit, `<?xml version="1.0" encoding="UTF-8"?><testsuites><testsuite name="s" tests="1"><testcase name="a" classname="b"><failure message="m">t</failure></testcase></testsuite></testsuites>`},
+		{junit, "<?xml version=\"1.0\" encoding=\"GBK\"?>\n<testsuite name=\"\xb6\xa9\xb5\xa5\"><testcase/></testsuite>"},
+		{junit, "\xff\xfe<\x00t\x00e\x00s\x00t\x00s\x00u\x00i\x00t\x00e\x00/\x00>\x00"},
+		{junit, `<!DOCTYPE testsuite [<!ENTITY a "b">]><testsuite name="&a;"/>`},
+		{junit, `<testsuite errors="99999999999"><error/><testcase><error/><failure/>`},
+		{junit, `<testsuite></testsuite><testsuite/>`},
+		{junit, `<report/>`}, {junit, ``},
+		{jacoco, `<report name="r"><group name="g"><package name="p"/><counter type="LINE" missed="1" covered="2"/></group></report>`},
+		{cobertura, `<coverage line-rate="1"><class filename="a"><methods><method><line hits="1"/></method></methods><lines><line number="1" hits="1" condition-coverage="50% (1/2)"/></lines></class></coverage>`},
+		{goTest, `{"Action":"run","Package":"p","Test":"T/a"}` + "\n" + `{"Action":"fail","Package":"p","Test":"T/a"}` + "\n" + `{"Action":"pass","Package":"p","Test":"T/a"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n{"},
+		{dbt, `{"metadata":{},"results":[{"status":"fail","unique_id":"test.a"},` + "\n" + `{"status":"error","unique_id":"model.b","message":"m"}],"args":{}}`},
+		{dbt, `{"results":{}}`}, {dbt, `[]`},
+		{lcov, "TN:\nSF:a.c\nDA:1,1\nDA:2,0\nBRDA:1,0,0,-\nLF:2\nLH:1\nend_of_record\nSF:b"},
+		{profile, "mode: set\na/b.go:1.2,3.4 2 1\na/b.go:1.2,3.4 2 0\nx"},
 	} {
-		f.Add([]byte(seed))
+		f.Add(int(seed.which), []byte(seed.text))
 	}
-	f.Fuzz(func(t *testing.T, content []byte) {
-		limits := Limits{FileBytes: 64 << 10, TextBytes: 16 << 10}.withDefaults()
+	f.Fuzz(func(t *testing.T, which int, content []byte) {
+		is := junit + format(uint(which)%uint(profile))
+		limits := Limits{FileBytes: 64 << 10, TextBytes: 16 << 10, LineBytes: 1 << 10, Remembered: 50, Open: 20}.withDefaults()
 		var first, second bytes.Buffer
 		for _, out := range []*bytes.Buffer{&first, &second} {
 			w := report.NewWriter(out, report.Header{})
-			c := newCheck(w)
-			c.begin("fuzz.xml")
-			err := decode(t.Context(), bytes.NewReader(content), utf8.Valid(content), limits, c)
+			c := newCheck(w, limits, DefaultSettings())
+			c.begin(&zippkg.File{Path: "fuzz"}, is)
+			err := decodeAs(t.Context(), content, limits, is, c)
 			if err != nil && err != errNotReport {
 				require.Error(t, faultOf(err), "every error is the report's fault: %v", err)
 			}
 			c.end(faultOf(err))
-			c.finish([]string{"fuzz.xml"})
+			c.unsure()
+			require.GreaterOrEqual(t, c.totals.tests, c.totals.failed+c.totals.skipped)
+			require.GreaterOrEqual(t, min(c.totals.failed, c.totals.skipped), 0)
+			require.GreaterOrEqual(t, c.covered.Lines, c.covered.LinesCovered)
+			require.GreaterOrEqual(t, c.covered.Branches, c.covered.BranchesCovered)
 			require.NoError(t, w.Close())
 		}
 		require.Equal(t, first.String(), second.String())
+		_, err := textFormat(t.Context(), bytes.NewReader(content), "a.json", limits)
+		require.True(t, err == nil || err == errNotReport || faultOf(err) != nil, "%v", err)
+		_, err = xmlFormat(t.Context(), bytes.NewReader(content), limits)
+		require.True(t, err == nil || err == errNotReport || faultOf(err) != nil, "%v", err)
 	})
+}
+
+func decodeAs(ctx context.Context, content []byte, limits Limits, is format, c *check) error {
+	in := bytes.NewReader(content)
+	switch is {
+	case goTest:
+		return decodeGoTest(ctx, in, limits, c)
+	case dbt:
+		return decodeDBT(ctx, in, limits, c)
+	case lcov:
+		return decodeLcov(ctx, in, limits, c)
+	case profile:
+		return decodeProfile(ctx, in, limits, c)
+	}
+	return decode(ctx, in, utf8.Valid(content), limits, is, c, c)
 }
 
 type discard struct{}
@@ -179,9 +227,8 @@ func BenchmarkDecode(b *testing.B) {
 	b.SetBytes(int64(in.Len()))
 	b.ReportAllocs()
 	for b.Loop() {
-		c := newCheck(discard{})
-		c.begin("a.xml")
-		if err := decode(b.Context(), bytes.NewReader(in.Bytes()), true, Limits{}.withDefaults(), c); err != nil {
+		c := newCheckOf(b, discard{}, junit)
+		if err := decode(b.Context(), bytes.NewReader(in.Bytes()), true, Limits{}.withDefaults(), junit, c, c); err != nil {
 			b.Fatal(err)
 		}
 		c.end(nil)

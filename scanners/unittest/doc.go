@@ -1,15 +1,22 @@
-// Package unittest checks the test reports that come with a package: JUnit XML
-// as Surefire, Failsafe, Gradle, pytest and many others write it. Its sub-task
-// type is UNIT_TEST.
+// Package unittest checks the reports of tests and of their coverage that come with
+// a package. Its sub-task type is UNIT_TEST.
 //
-// A report is recognised by its root element, testsuite or testsuites, not by
-// its name; only a file that is no XML at all must bear a report's usual name or
-// stand in a usual folder to be called a broken report.
+//	tests     JUnit XML (Surefire, Gradle, pytest, …), go test -json, dbt run_results.json
+//	coverage  JaCoCo, Cobertura, lcov, cover profiles of Go
 //
-// Reports are read as a stream (decode.go) and handed to the rules (rules.go)
-// case by case, so memory does not grow with the number of tests. What runners
-// really write comes first (text.go): XML 1.1, GBK under the name of UTF-8, and
-// control characters that a test printed are read, not reported.
+// A report is recognised by what it holds (recognise.go), not by its name; only a
+// file that cannot be read as far as that must bear a report's usual name or stand
+// in a usual folder to be called a broken report. A package with code that should
+// have tests, and no report, is the scanner's business too ([Settings]).
+//
+// Reports are read as a stream (decode.go, gotest.go, coverage.go) and handed to
+// the rules (check.go) case by case, so memory does not grow with a report; of all
+// cases and units of code only hashes are kept, so that nothing counts twice. What
+// runners really write comes first (text.go): XML 1.1, GBK under the name of UTF-8,
+// UTF-16, and control characters that a test printed are read, not reported.
+//
+// Numbers of several reports are added up; percentages are never averaged. Age is a
+// matter of the times in the zip: no clock is asked.
 //
 // It refuses what XML would let a stranger do here: entities are never
 // expanded, a document type that declares any makes the report malformed, and

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/encoding"
@@ -60,12 +61,20 @@ func readCase(t testing.TB, folder string) map[string][]byte {
 	return files
 }
 
+// openPackage packs files; NAME@2026-03-01 is modified on that day.
 func openPackage(t testing.TB, files map[string][]byte) *zippkg.Package {
 	t.Helper()
 	var out bytes.Buffer
 	w := zip.NewWriter(&out)
 	for name, content := range files {
-		f, err := w.Create(name)
+		header := zip.FileHeader{Name: name, Method: zip.Deflate}
+		if at, day, ok := strings.Cut(name, "@"); ok {
+			var err error
+			header.Name = at
+			header.Modified, err = time.Parse(time.DateOnly, day)
+			require.NoError(t, err)
+		}
+		f, err := w.CreateHeader(&header)
 		require.NoError(t, err)
 		_, err = f.Write(content)
 		require.NoError(t, err)

@@ -1,199 +1,177 @@
 package unittest
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
-
-	"github.com/factgate/factgate/domain/report"
-	"github.com/factgate/factgate/scanners"
-)
+import "github.com/factgate/factgate/domain/report"
 
 // rulesVersion is raised when a rule's code changes what it finds; with the
 // table below it makes the rules' digest.
-const rulesVersion = "2"
+const rulesVersion = "3"
 
-type rule struct {
-	id        string
-	severity  report.Severity
-	rationale report.Text
+// Rules returns the catalogue. An example that begins with -- is several files, each
+// below a line -- path --, with the day on which it was modified behind the path.
+func Rules() []report.Rule {
+	return []report.Rule{
+		failingTest, passRate, noTests, manySkipped, lowLines, lowBranches,
+		wrongCounters, flakyTest, malformedReport, oldReport, missingReport, duplicateReport,
+	}
 }
 
 var (
-	failingTest = rule{"UT001", report.Error, report.Text{
-		En: "A test that fails is a defect somebody already knows about.",
-		Zh: "失败的用例意味着已知的缺陷。",
-	}}
-	noTests = rule{"UT003", report.Error, report.Text{
-		En: "A report without a single test proves nothing, however green it is.",
-		Zh: "没有任何用例的报告证明不了任何事情。",
-	}}
-	malformedReport = rule{"UT009", report.Error, report.Text{
-		En: "A broken report may hide failures; usually the test run was cut off.",
-		Zh: "损坏的报告可能掩盖失败，通常是测试运行被中断所致。",
-	}}
-	rules = []rule{failingTest, noTests, malformedReport}
+	failingTest = report.Rule{
+		ID: "UT001", Severity: report.Error, Syntax: "xml",
+		Message:   report.Text{En: "A test fails or ends in an error; mend it or the code.", Zh: "用例失败或出错，请修复代码或用例。"},
+		Rationale: report.Text{En: "A test that fails is a defect somebody already knows about.", Zh: "失败的用例意味着已知的缺陷。"},
+		Bad: `<testsuite name="OrderTest" tests="1" failures="1">
+  <testcase classname="OrderTest" name="adds"><failure message="expected 3, got 4"/></testcase>
+</testsuite>
+`,
+		Good: `<testsuite name="OrderTest" tests="1" failures="0">
+  <testcase classname="OrderTest" name="adds"/>
+</testsuite>
+`,
+	}
+	passRate = report.Rule{
+		ID: "UT002", Severity: report.Error, Syntax: "xml",
+		Message:   report.Text{En: "Too few of the tests that ran pass; mend those that fail.", Zh: "用例通过率过低，请修复失败的用例。"},
+		Rationale: report.Text{En: "The rate is over all reports of the package together (passed ÷ (all − skipped)), so one green module does not hide a red one.", Zh: "通过率按安装包内全部报告合并计算（通过数 ÷（总数 − 跳过数）），某个模块全绿不会掩盖另一个模块的失败。"},
+		Configure: report.Text{En: "passRate: the least percentage, 100 by default.", Zh: "passRate：最低通过率（百分比），默认 100。"},
+		Bad: `<testsuite name="OrderTest" tests="2" errors="1">
+  <testcase classname="OrderTest" name="adds"/>
+  <testcase classname="OrderTest" name="opens"><error message="no such file"/></testcase>
+</testsuite>
+`,
+		Good: `<testsuite name="OrderTest" tests="2" skipped="1">
+  <testcase classname="OrderTest" name="adds"/>
+  <testcase classname="OrderTest" name="opens"><skipped/></testcase>
+</testsuite>
+`,
+	}
+	noTests = report.Rule{
+		ID: "UT003", Severity: report.Error, Syntax: "xml",
+		Message:   report.Text{En: "The test reports hold not a single test; run the tests.", Zh: "测试报告中没有任何用例，请执行测试。"},
+		Rationale: report.Text{En: "A report without a single test proves nothing, however green it is. (W when it is a dbt run of models only.)", Zh: "没有任何用例的报告证明不了任何事情。（若为仅含模型的 dbt 结果，则为告警。）"},
+		Bad:       "<testsuite name=\"OrderTest\" tests=\"0\"/>\n",
+		Good:      "<testsuite name=\"OrderTest\" tests=\"1\"><testcase classname=\"OrderTest\" name=\"adds\"/></testsuite>\n",
+	}
+	manySkipped = report.Rule{
+		ID: "UT004", Severity: report.Warning, Syntax: "xml",
+		Message:   report.Text{En: "Too many tests are skipped; run them or remove them.", Zh: "被跳过的用例过多，请执行或删除。"},
+		Rationale: report.Text{En: "A skipped test looks green and checks nothing.", Zh: "被跳过的用例看似通过，实际什么也没有验证。"},
+		Configure: report.Text{En: "maxSkipped: the highest percentage, 10 by default.", Zh: "maxSkipped：跳过比例上限（百分比），默认 10。"},
+		Bad: `<testsuite name="OrderTest" tests="2" skipped="1">
+  <testcase classname="OrderTest" name="adds"/>
+  <testcase classname="OrderTest" name="opens"><skipped/></testcase>
+</testsuite>
+`,
+		Good: `<testsuite name="OrderTest" tests="2" skipped="0">
+  <testcase classname="OrderTest" name="adds"/>
+  <testcase classname="OrderTest" name="opens"/>
+</testsuite>
+`,
+	}
+	lowLines = report.Rule{
+		ID: "UT005", Severity: report.Error, Syntax: "xml",
+		Message:   report.Text{En: "Tests cover too few lines; cover more of them.", Zh: "行覆盖率过低，请补充测试。"},
+		Rationale: report.Text{En: "Lines that no test has run are tried first in production. Lines of all reports are added up; percentages are never averaged. Go covers statements, which count as lines.", Zh: "没有测试执行过的代码，第一次运行就在生产环境。各报告按行数累加，不对百分比取平均；Go 按语句统计。"},
+		Configure: report.Text{En: "lineCoverage.error (60) and lineCoverage.warning (80): the least percentages; 0 is never.", Zh: "lineCoverage.error（60）与 lineCoverage.warning（80）：最低百分比，0 表示不检查。"},
+		Bad: `<coverage line-rate="0.5" lines-valid="200" lines-covered="100">
+  <packages/>
+</coverage>
+`,
+		Good: `<coverage line-rate="0.9" lines-valid="200" lines-covered="180">
+  <packages/>
+</coverage>
+`,
+	}
+	lowBranches = report.Rule{
+		ID: "UT006", Severity: report.Warning, Syntax: "xml",
+		Message:   report.Text{En: "Tests cover too few branches; cover both ways of the conditions.", Zh: "分支覆盖率过低，请覆盖条件的两个方向。"},
+		Rationale: report.Text{En: "A line may be covered while the case that breaks it never was tried.", Zh: "行被覆盖，不等于会出错的分支被测试过。"},
+		Configure: report.Text{En: "branchCoverage: the least percentage, 50 by default; 0 is never.", Zh: "branchCoverage：最低百分比，默认 50，0 表示不检查。"},
+		Bad: `<!DOCTYPE report PUBLIC "-//JACOCO//DTD Report 1.1//EN" "report.dtd">
+<report name="etl">
+  <package name="com/example"/>
+  <counter type="BRANCH" missed="30" covered="10"/>
+  <counter type="LINE" missed="10" covered="90"/>
+</report>
+`,
+		Good: `<!DOCTYPE report PUBLIC "-//JACOCO//DTD Report 1.1//EN" "report.dtd">
+<report name="etl">
+  <package name="com/example"/>
+  <counter type="BRANCH" missed="10" covered="30"/>
+  <counter type="LINE" missed="10" covered="90"/>
+</report>
+`,
+	}
+	wrongCounters = report.Rule{
+		ID: "UT007", Severity: report.Warning, Syntax: "xml",
+		Message:   report.Text{En: "A suite's counter is not the number of its test cases; write the report anew.", Zh: "测试套件的计数与实际用例数不符，请重新生成报告。"},
+		Rationale: report.Text{En: "Cases were lost, or the report was edited or put together from several runs.", Zh: "可能丢失了用例，或报告被修改、由多次运行拼接而成。"},
+		Bad:       "<testsuite name=\"OrderTest\" tests=\"3\"><testcase classname=\"OrderTest\" name=\"adds\"/></testsuite>\n",
+		Good:      "<testsuite name=\"OrderTest\" tests=\"1\"><testcase classname=\"OrderTest\" name=\"adds\"/></testsuite>\n",
+	}
+	flakyTest = report.Rule{
+		ID: "UT008", Severity: report.Warning, Syntax: "xml",
+		Message:   report.Text{En: "A test failed and passed when it was run again; find out what it depends on.", Zh: "用例先失败、重跑后通过，结果不稳定，请查明其依赖。"},
+		Rationale: report.Text{En: "A test that sometimes fails is soon ignored when it fails for a reason.", Zh: "时好时坏的用例，真正失败时也会被忽视。"},
+		Bad: `<testsuite name="OrderTest" tests="1">
+  <testcase classname="OrderTest" name="adds"><flakyFailure message="timed out"/></testcase>
+</testsuite>
+`,
+		Good: `<testsuite name="OrderTest" tests="1">
+  <testcase classname="OrderTest" name="adds"/>
+</testsuite>
+`,
+	}
+	malformedReport = report.Rule{
+		ID: "UT009", Severity: report.Error, Syntax: "xml",
+		Message:   report.Text{En: "A report is malformed or cut off; write it anew.", Zh: "报告格式错误或不完整，请重新生成。"},
+		Rationale: report.Text{En: "A broken report may hide failures; usually the test run was cut off.", Zh: "损坏的报告可能掩盖失败，通常是测试运行被中断所致。"},
+		Bad:       "<testsuite name=\"OrderTest\" tests=\"2\"><testcase classname=\"OrderTest\" name=\"adds\"/>\n",
+		Good:      "<testsuite name=\"OrderTest\" tests=\"1\"><testcase classname=\"OrderTest\" name=\"adds\"/></testsuite>\n",
+	}
+	oldReport = report.Rule{
+		ID: "UT010", Severity: report.Warning, Syntax: "text",
+		Message:   report.Text{En: "The newest report is older than the newest code; run the tests again.", Zh: "报告早于代码的最新修改，请重新运行测试。"},
+		Rationale: report.Text{En: "The report tells of code that is no longer what is delivered. Times are those that the zip gives; files without one do not count.", Zh: "报告反映的不是本次交付的代码。时间取自压缩包内的修改时间，没有时间的文件不参与比较。"},
+		Configure: report.Text{En: "maxAgeDays: 7 by default, 0 is never. code: which files are code.", Zh: "maxAgeDays：默认 7 天，0 表示不检查；code：哪些文件是代码。"},
+		Bad: `-- TEST-OrderTest.xml 2026-03-01 --
+<testsuite name="OrderTest" tests="1"><testcase classname="OrderTest" name="adds"/></testsuite>
+-- src/Order.java 2026-03-20 --
+package com.example; public class Order { public long total(long price, long count) { return price * count; } }
+`,
+		Good: `-- TEST-OrderTest.xml 2026-03-20 --
+<testsuite name="OrderTest" tests="1"><testcase classname="OrderTest" name="adds"/></testsuite>
+-- src/Order.java 2026-03-20 --
+package com.example; public class Order { public long total(long price, long count) { return price * count; } }
+`,
+	}
+	missingReport = report.Rule{
+		ID: "UT011", Severity: report.Warning, Syntax: "text",
+		Message:   report.Text{En: "The package holds code and no test report; deliver the report of its tests.", Zh: "安装包含有代码但没有单元测试报告，请随包提供。"},
+		Rationale: report.Text{En: "Without a report nobody knows whether the code was tested at all.", Zh: "没有报告，就无从知道代码是否测试过。"},
+		Configure: report.Text{En: "code: how many files of an ending should not come without a report ({.java: 1, .scala: 1, .kt: 1, .go: 1, .py: 3}; 0 is never). codeNeedsReport: false turns it off, and the scanner takes no part for code alone.", Zh: "code：某种后缀的文件达到多少个就应附带报告（{.java: 1, .scala: 1, .kt: 1, .go: 1, .py: 3}，0 表示不检查）；codeNeedsReport: false 关闭该规则，扫描器不再仅因代码而参与。"},
+		Bad: `-- src/main/java/Order.java 2026-03-20 --
+package com.example; public class Order { public long total(long price, long count) { return price * count; } }
+`,
+		Good: `-- src/main/java/Order.java 2026-03-20 --
+package com.example; public class Order { public long total(long price, long count) { return price * count; } }
+-- target/surefire-reports/TEST-OrderTest.xml 2026-03-20 --
+<testsuite name="OrderTest" tests="1"><testcase classname="OrderTest" name="adds"/></testsuite>
+`,
+	}
+	duplicateReport = report.Rule{
+		ID: "UT012", Severity: report.Warning, Syntax: "text",
+		Message:   report.Text{En: "A report repeats another, and was counted once; deliver each report once.", Zh: "报告重复，只计一次；每份报告只需提供一次。"},
+		Rationale: report.Text{En: "The same tests counted twice make rates look better than they are. Tests are the same when suite, class and name are.", Zh: "重复计数会使比率失真。套件、类名与用例名均相同即视为同一用例。"},
+		Bad: `-- reports/TEST-OrderTest.xml 2026-03-20 --
+<testsuite name="OrderTest" tests="1"><testcase classname="OrderTest" name="adds"/></testsuite>
+-- target/surefire-reports/TEST-OrderTest.xml 2026-03-20 --
+<testsuite name="OrderTest" tests="1"><testcase classname="OrderTest" name="adds"/></testsuite>
+`,
+		Good: `-- reports/TEST-OrderTest.xml 2026-03-20 --
+<testsuite name="OrderTest" tests="1"><testcase classname="OrderTest" name="adds"/></testsuite>
+-- reports/TEST-RefundTest.xml 2026-03-20 --
+<testsuite name="RefundTest" tests="1"><testcase classname="RefundTest" name="adds"/></testsuite>
+`,
+	}
 )
-
-func rulesDigest() string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%s\n", rulesVersion)
-	for _, r := range rules {
-		fmt.Fprintf(h, "%s %s %q %q\n", r.id, r.severity, r.rationale.En, r.rationale.Zh)
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// check is told what the reports of a package hold and says what is wrong.
-// Findings of one report go out sorted by line when it ends.
-type check struct {
-	out     scanners.Findings
-	path    string
-	found   []report.Finding
-	anchors map[string]int
-
-	cases   int  // of all reports, really found
-	claimed int  // the highest counter of any suite
-	partial bool // some report was not read to its end
-}
-
-func newCheck(out scanners.Findings) *check {
-	return &check{out: out}
-}
-
-// begin a report.
-func (c *check) begin(path string) {
-	c.path = path
-	c.anchors = map[string]int{}
-}
-
-// mostKept is how many findings of one report wait to be sorted. In a report
-// with more, order is kept within each such portion.
-const mostKept = report.MaxFindings
-
-func (c *check) add(r rule, line int, pointer, anchor string, message report.Text) {
-	if c.anchors[anchor]++; c.anchors[anchor] > 1 {
-		anchor += fmt.Sprintf("#%d", c.anchors[anchor])
-	}
-	c.found = append(c.found, report.Finding{
-		Rule: r.id, Severity: r.severity, Message: message, Path: c.path, Line: line, Pointer: pointer, Anchor: anchor,
-	})
-	if len(c.found) == mostKept {
-		c.flush()
-	}
-}
-
-func (c *check) flush() {
-	slices.SortStableFunc(c.found, func(a, b report.Finding) int { return a.Line - b.Line })
-	for _, f := range c.found {
-		c.out.Add(f)
-	}
-	c.found = c.found[:0]
-}
-
-// end a report. A fault says why it was not read to its end: nil, *malformed or
-// *overLimitError.
-func (c *check) end(fault error) {
-	c.partial = c.partial || fault != nil
-	var bad *malformed
-	if errors.As(fault, &bad) {
-		c.add(malformedReport, bad.line, "", "report", report.Text{
-			En: fmt.Sprintf("The test report is malformed in line %d: %s.", bad.line, bad.detail.En),
-			Zh: fmt.Sprintf("测试报告第 %d 行格式错误：%s。", bad.line, bad.detail.Zh),
-		})
-	}
-	c.flush()
-}
-
-func (c *check) testCase(t testCase) {
-	c.cases++
-	if len(t.Problems) == 0 {
-		return
-	}
-	// A case may fail and then break while it is cleaned up: one finding.
-	name := t.Name
-	if t.Class != "" {
-		name = t.Class + "." + t.Name
-	}
-	at := ""
-	if t.SourceFile != "" {
-		at = " (" + t.SourceFile
-		if t.SourceLine != "" {
-			at += ":" + t.SourceLine
-		}
-		at += ")"
-	}
-	verbEn, verbZh := "fails", "失败"
-	if t.Problems[0].Kind == "error" {
-		verbEn, verbZh = "ends in an error", "出错"
-	}
-	said := describe(t.Problems)
-	c.add(failingTest, t.Line, t.Pointer, strings.Join([]string{t.Suite, t.Class, t.Name}, "|"), report.Text{
-		En: fmt.Sprintf("Test %s%s %s%s.", name, at, verbEn, prefixed(": ", said)),
-		Zh: fmt.Sprintf("用例 %s%s %s%s。", name, at, verbZh, prefixed("：", said)),
-	})
-}
-
-func describe(problems []problem) string {
-	var all []string
-	for _, p := range problems {
-		switch {
-		case p.Message == "":
-			all = append(all, p.Type)
-		case p.Type == "" || strings.HasPrefix(p.Message, p.Type):
-			all = append(all, p.Message)
-		default:
-			all = append(all, p.Type+": "+p.Message)
-		}
-	}
-	all = slices.DeleteFunc(all, func(s string) bool { return s == "" })
-	return strings.TrimRight(clip(strings.Join(all, "; "), maxMessage), ".")
-}
-
-func prefixed(prefix, s string) string {
-	if s == "" {
-		return ""
-	}
-	return prefix + s
-}
-
-// suiteEnd reports failures that belong to no case: those of the suite itself
-// (a class that could not be set up), and those that only its counters know.
-func (c *check) suiteEnd(s suite) int {
-	c.claimed = max(c.claimed, s.ClaimedTests)
-	hidden := max(len(s.Own), s.ClaimedProblems-s.Problems)
-	if hidden <= 0 {
-		return 0
-	}
-	name := s.Name
-	if name == "" {
-		name = "(unnamed)"
-	}
-	said := describe(s.Own)
-	c.add(failingTest, s.Line, s.Pointer, s.Name+"|suite", report.Text{
-		En: fmt.Sprintf("Suite %s counts failures that no test case shows: %d%s.", name, hidden, prefixed(": ", said)),
-		Zh: fmt.Sprintf("测试套件 %s 有未在任何用例中体现的失败：%d 个%s。", name, hidden, prefixed("：", said)),
-	})
-	return hidden
-}
-
-// finish is called after the last report; paths are those of all of them.
-func (c *check) finish(paths []string) {
-	if c.cases > 0 || c.claimed > 0 || c.partial || len(paths) == 0 {
-		return
-	}
-	f := report.Finding{Rule: noTests.id, Severity: noTests.severity, Anchor: "reports"}
-	if len(paths) == 1 {
-		f.Path, f.Line = paths[0], 1
-		f.Message = report.Text{En: "The test report holds not a single test.", Zh: "测试报告中没有任何用例。"}
-	} else {
-		f.Message = report.Text{
-			En: fmt.Sprintf("The %d test reports of the package hold not a single test.", len(paths)),
-			Zh: fmt.Sprintf("安装包中的 %d 份测试报告没有任何用例。", len(paths)),
-		}
-	}
-	c.out.Add(f)
-}

@@ -7,8 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
-	"strings"
+	"maps"
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
@@ -19,7 +18,7 @@ import (
 // Type is the sub-task type of this scanner.
 const Type = "UNIT_TEST"
 
-const version = "1.0.0"
+const version = "2.0.0"
 
 // Config of the scanner. The zero Config is the default one.
 type Config struct {
@@ -30,16 +29,25 @@ type Config struct {
 type Limits struct {
 	FileBytes int64 // of one report: 64 MiB
 	TextBytes int64 // of one text or tag, which is held in memory: 16 MiB
+	LineBytes int64 // of one line of a report that is no XML: 1 MiB
 	HeadBytes int64 // read to find the root element: 256 KiB
 	Depth     int   // of nested elements: 64
+	Open      int   // packages and tests of go test that run at once: 20,000
+
+	// Of a package, remembered to count nothing twice: 500,000 test cases, and as
+	// many units (files, blocks, modules) of coverage.
+	Remembered int
 }
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		FileBytes: orDefault(l.FileBytes, 64<<20),
-		TextBytes: orDefault(l.TextBytes, 16<<20),
-		HeadBytes: orDefault(l.HeadBytes, 256<<10),
-		Depth:     orDefault(l.Depth, 64),
+		FileBytes:  orDefault(l.FileBytes, 64<<20),
+		TextBytes:  orDefault(l.TextBytes, 16<<20),
+		LineBytes:  orDefault(l.LineBytes, 1<<20),
+		HeadBytes:  orDefault(l.HeadBytes, 256<<10),
+		Depth:      orDefault(l.Depth, 64),
+		Open:       orDefault(l.Open, 20_000),
+		Remembered: orDefault(l.Remembered, 500_000),
 	}
 }
 
@@ -52,49 +60,71 @@ func orDefault[N int | int64](n, otherwise N) N {
 
 type scanner struct {
 	limits      Limits
+	settings    Settings
 	description scanners.Description
 }
 
 // New returns the scanner for sub-tasks of type UNIT_TEST.
-func New(c Config) scanners.Scanner {
-	s := &scanner{limits: c.Limits.withDefaults()}
-	config := sha256.Sum256(fmt.Appendf(nil, "%+v", s.limits))
-	s.description = scanners.Description{
+func New(c Config) scanners.Scanner { return with(c.Limits.withDefaults(), DefaultSettings()) }
+
+// NewWith returns the scanner with settings other than DefaultSettings.
+func NewWith(c Config, settings Settings) (scanners.Scanner, error) {
+	if err := settings.check(); err != nil {
+		return nil, err
+	}
+	return with(c.Limits.withDefaults(), settings), nil
+}
+
+func with(limits Limits, settings Settings) *scanner {
+	config := sha256.Sum256(fmt.Appendf(nil, "%+v %+v", limits, settings)) // fmt sorts maps
+	return &scanner{limits, settings, scanners.Description{
 		Type: Type, Name: "factgate-unittest", Version: version,
 		RulesDigest: rulesDigest(), ConfigDigest: hex.EncodeToString(config[:]),
-	}
-	return s
+	}}
 }
 
 func (s *scanner) Describe() scanners.Description { return s.description }
 
-// Decide takes part when one .xml file is a report, or is broken where a report
-// is expected.
+// Rules is the catalogue.
+func (s *scanner) Rules() []report.Rule { return Rules() }
+
+// Configure takes Settings.
+func (s *scanner) Configure(given scanners.Settings) (scanners.Scanner, error) {
+	settings := s.settings
+	settings.Code = maps.Clone(settings.Code)
+	if err := given.Decode(&settings); err != nil {
+		return nil, err
+	}
+	return NewWith(Config{Limits: s.limits}, settings)
+}
+
+// Decide takes part when one file is a report, or is broken where a report is
+// expected; or when there is code that should not come without one.
 func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Decision, error) {
 	looked := 0
 	var unread []unreadFile
+	if s.settings.CodeNeedsReport && codeOf(pkg, s.settings).worthTesting {
+		return scanners.TakePart(), nil
+	}
 	for _, file := range pkg.Files() {
-		if !isXML(file.Path) {
+		if !isXML(file.Path) && !mayBeText(file.Path) {
 			continue
 		}
 		looked++
-		ours, fault, err := s.isReport(ctx, file)
+		is, fault, err := s.recognise(ctx, file)
 		switch {
 		case err != nil:
 			return scanners.Decision{}, fmt.Errorf("look into %s: %w", file.Path, err)
-		case ours:
-			return scanners.TakePart(), nil
-		case fault != nil:
+		case is != noReport:
+			return scanners.TakePartBecause(report.Text{
+				En: file.Path + " is a test report",
+				Zh: file.Path + " 是测试报告",
+			}), nil
+		case fault != nil && isXML(file.Path):
 			unread = append(unread, unreadFile{file.Path, fault})
 		}
 	}
-	if looked == 0 {
-		return scanners.Decline(scanners.NoMatchingFiles, report.Text{
-			En: "the package holds no .xml files, and so no JUnit reports",
-			Zh: "安装包中没有 .xml 文件，因此没有 JUnit 测试报告",
-		}), nil
-	}
-	return scanners.Decline(scanners.NoMatchingFiles, noReport(looked, unread)), nil
+	return scanners.Decline(scanners.NoMatchingFiles, noReports(looked, unread)), nil
 }
 
 // unreadFile could not be read as far as its root element, and nothing else
@@ -104,17 +134,19 @@ type unreadFile struct {
 	fault error
 }
 
-func noReport(looked int, unread []unreadFile) report.Text {
-	others := looked - len(unread)
+func noReports(looked int, unread []unreadFile) report.Text {
 	reason := report.Text{
-		En: fmt.Sprintf("no JUnit report: the root element of none of the .xml files (%d) is testsuite or testsuites", others),
-		Zh: fmt.Sprintf("没有 JUnit 测试报告：%d 个 .xml 文件的根元素均不是 testsuite 或 testsuites", others),
+		En: fmt.Sprintf("no test or coverage report (JUnit, go test -json, dbt, JaCoCo, Cobertura, lcov, Go) among %d files that could be one, and no code that should have one", looked),
+		Zh: fmt.Sprintf("在 %d 个可能的文件中没有单元测试或覆盖率报告（JUnit、go test -json、dbt、JaCoCo、Cobertura、lcov、Go），也没有需要单元测试的代码", looked),
+	}
+	if looked == 0 {
+		reason = report.Text{
+			En: "the package holds no test or coverage reports (.xml, .json, .info, .out, …), and no code that should have one",
+			Zh: "安装包中没有单元测试或覆盖率报告（.xml、.json、.info、.out 等），也没有需要单元测试的代码",
+		}
 	}
 	if len(unread) == 0 {
 		return reason
-	}
-	if others == 0 {
-		reason = report.Text{En: "no JUnit report", Zh: "没有 JUnit 测试报告"}
 	}
 	first := describeFault(unread[0].fault)
 	reason.En += fmt.Sprintf("; .xml files that could not be read as far as their root element: %d, the first being %s (%s)", len(unread), unread[0].path, first.En)
@@ -131,70 +163,56 @@ func describeFault(fault error) report.Text {
 	return report.Text{En: fault.Error(), Zh: fault.Error()}
 }
 
-// isReport reads the beginning of a file. fault is what kept it from the root
-// element; an error is not the file's fault.
-func (s *scanner) isReport(ctx context.Context, file *zippkg.File) (ours bool, fault, err error) {
-	head := s.limits
-	head.FileBytes = min(head.FileBytes, head.HeadBytes)
-	err = read(file, func(in io.Reader) error {
-		// The names that matter here are ASCII, which a wrong guess leaves alone.
-		_, err := newDecoder(ctx, in, false, head).root()
-		return err
-	})
-	switch fault = faultOf(err); {
-	case err == nil:
-		return true, nil, nil
-	case errors.Is(err, errNotReport):
-		return false, nil, nil
-	case fault != nil:
-		var bad *malformed
-		return errors.As(fault, &bad) && bad.ours || usuallyReport(file.Path), fault, nil
-	default:
-		return false, nil, err
-	}
-}
-
 // Scan reads every report to its end, or as far as it goes.
 func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Findings) (task.Coverage, error) {
 	var coverage task.Coverage
-	var paths []string
-	c := newCheck(out)
+	c := newCheck(out, s.limits, s.settings)
 	for _, file := range pkg.Files() {
-		if !isXML(file.Path) {
+		is, fault, err := s.recognise(ctx, file)
+		if err == nil && is == noReport {
 			continue
 		}
-		ours, _, err := s.isReport(ctx, file)
-		if err == nil && ours {
-			err = s.scanFile(ctx, file, c)
+		if err == nil {
+			c.begin(file, is)
+			// What broke the beginning breaks the whole, unless only the beginning is
+			// long.
+			var limit *overLimitError
+			if fault == nil || errors.As(fault, &limit) {
+				err = s.decodeFile(ctx, file, is, c)
+				fault = faultOf(err)
+			}
+			c.end(fault)
 		}
-		fault := faultOf(err)
 		switch {
-		case err == nil && !ours, errors.Is(err, errNotReport):
-			continue
+		case fault != nil:
+			coverage.Degraded = degrade(coverage.Degraded, file.Path, "not read to the end: "+fault.Error())
 		case err == nil:
 			coverage.Seen++
-		case fault != nil:
-			coverage.Degraded = degrade(coverage.Degraded, file.Path, fault)
+			if said := c.unsure(); said != "" {
+				coverage.Degraded = degrade(coverage.Degraded, file.Path, said)
+			}
 		default:
 			return task.Coverage{}, fmt.Errorf("read report %s: %w", file.Path, err)
 		}
 		coverage.Eligible++
-		paths = append(paths, file.Path)
 	}
-	c.finish(paths)
+	c.finish(pkg)
 	return coverage, nil
 }
 
-// scanFile hands one report to c, and returns what decode says of it.
-func (s *scanner) scanFile(ctx context.Context, file *zippkg.File, c *check) error {
-	c.begin(file.Path)
-	err := s.decodeFile(ctx, file, c)
-	c.end(faultOf(err))
-	return err
-}
-
-// decodeFile reads a report twice: that it is not in UTF-8 may show at its end.
-func (s *scanner) decodeFile(ctx context.Context, file *zippkg.File, c *check) error {
+// decodeFile hands one report to c, and returns what its decoder says of it.
+func (s *scanner) decodeFile(ctx context.Context, file *zippkg.File, is format, c *check) error {
+	switch is {
+	case goTest:
+		return read(file, func(in io.Reader) error { return decodeGoTest(ctx, in, s.limits, c) })
+	case dbt:
+		return read(file, func(in io.Reader) error { return decodeDBT(ctx, in, s.limits, c) })
+	case lcov:
+		return read(file, func(in io.Reader) error { return decodeLcov(ctx, in, s.limits, c) })
+	case profile:
+		return read(file, func(in io.Reader) error { return decodeProfile(ctx, in, s.limits, c) })
+	}
+	// XML is read twice: that it is not in UTF-8 may show at its end.
 	var valid bool
 	err := read(file, func(in io.Reader) (err error) {
 		valid, err = isUTF8(ctx, in, s.limits)
@@ -206,7 +224,7 @@ func (s *scanner) decodeFile(ctx context.Context, file *zippkg.File, c *check) e
 		}
 		valid = true // up to the fault, which the second reading meets again
 	}
-	return read(file, func(in io.Reader) error { return decode(ctx, in, valid, s.limits, c) })
+	return read(file, func(in io.Reader) error { return decode(ctx, in, valid, s.limits, is, c, c) })
 }
 
 func read(file *zippkg.File, each func(io.Reader) error) error {
@@ -236,28 +254,43 @@ func faultOf(err error) error {
 	return nil
 }
 
-func degrade(list []task.Degraded, path string, fault error) []task.Degraded {
+func degrade(list []task.Degraded, path, reason string) []task.Degraded {
 	const most = 200 // coverage travels in a fact
 	if len(list) < most {
-		list = append(list, task.Degraded{Path: path, Reason: "not read to the end: " + fault.Error()})
+		list = append(list, task.Degraded{Path: path, Reason: reason})
 	}
 	return list
 }
 
-func isXML(name string) bool { return strings.EqualFold(path.Ext(name), ".xml") }
+// code is what there is to test in a package.
+type code struct {
+	files        int
+	first        string // path of one
+	newest       *zippkg.File
+	worthTesting bool
+}
 
-// usuallyReport reports whether test runners write reports to such a path.
-func usuallyReport(name string) bool {
-	folded := strings.ToLower(name)
-	base := path.Base(folded)
-	if strings.HasPrefix(base, "test-") || strings.Contains(base, "junit") || strings.HasPrefix(base, "pytest") || base == "nosetests.xml" {
-		return true
-	}
-	for _, folder := range strings.Split(path.Dir(folded), "/") {
-		switch folder {
-		case "surefire-reports", "failsafe-reports", "test-results", "test-reports", "junit", "junitreports", "unittest", "unit-test":
-			return true
+// codeOf looks at names, sizes and times.
+func codeOf(pkg *zippkg.Package, s Settings) code {
+	var c code
+	byEnding := map[string]int{}
+	for _, file := range pkg.Files() {
+		ending, ok := s.isCode(file)
+		if !ok {
+			continue
+		}
+		if byEnding[ending]++; c.files == 0 {
+			c.first = file.Path
+		}
+		c.files++
+		c.worthTesting = c.worthTesting || byEnding[ending] >= s.Code[ending]
+		if dated(file) && (c.newest == nil || file.Modified.After(c.newest.Modified)) {
+			c.newest = file
 		}
 	}
-	return false
+	return c
 }
+
+// dated reports whether the zip says when a file was modified. Tools that know no
+// time write the first that there is, in 1979 or 1980, or the epoch.
+func dated(file *zippkg.File) bool { return file.Modified.Year() > 1980 }

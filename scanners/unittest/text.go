@@ -47,6 +47,19 @@ func plainText(r io.Reader, valid bool) (text io.Reader, marked bool) {
 	return transform.NewReader(text, &mend{}), marked
 }
 
+// unmarked is a text that is no XML, in UTF-8 without a byte order mark. PowerShell
+// writes UTF-16 when a tool's output is sent to a file.
+func unmarked(r io.Reader) io.Reader {
+	in := bufio.NewReaderSize(r, 32<<10)
+	switch head, _ := in.Peek(3); {
+	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
+		_, _ = in.Discard(3)
+	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return xunicode.UTF16(xunicode.LittleEndian, xunicode.UseBOM).NewDecoder().Reader(in)
+	}
+	return in
+}
+
 // longestDeclaration is how far the XML declaration may reach.
 const longestDeclaration = 1 << 10
 

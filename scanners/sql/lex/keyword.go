@@ -240,6 +240,30 @@ const (
 	Restrict
 	Constraint
 	Tblproperties
+	Distribute
+	Sort
+	Settings
+	Pivot
+	Unpivot
+	Tablesample
+	Final
+	Sample
+	Force
+	Array
+	Apply
+	Global
+	Asof
+	Over
+	Rlike
+	Regexp
+	Stored
+	Lifecycle
+	Ttl
+	Engine
+	Properties
+	Distributed
+	Interval
+	Nonstrict
 
 	keywordCount
 )
@@ -474,6 +498,30 @@ var names = [keywordCount]string{
 	Restrict:      "RESTRICT",
 	Constraint:    "CONSTRAINT",
 	Tblproperties: "TBLPROPERTIES",
+	Distribute:    "DISTRIBUTE",
+	Sort:          "SORT",
+	Settings:      "SETTINGS",
+	Pivot:         "PIVOT",
+	Unpivot:       "UNPIVOT",
+	Tablesample:   "TABLESAMPLE",
+	Final:         "FINAL",
+	Sample:        "SAMPLE",
+	Force:         "FORCE",
+	Array:         "ARRAY",
+	Apply:         "APPLY",
+	Global:        "GLOBAL",
+	Asof:          "ASOF",
+	Over:          "OVER",
+	Rlike:         "RLIKE",
+	Regexp:        "REGEXP",
+	Stored:        "STORED",
+	Lifecycle:     "LIFECYCLE",
+	Ttl:           "TTL",
+	Engine:        "ENGINE",
+	Properties:    "PROPERTIES",
+	Distributed:   "DISTRIBUTED",
+	Interval:      "INTERVAL",
+	Nonstrict:     "NONSTRICT",
 }
 
 // String is the keyword in capitals.

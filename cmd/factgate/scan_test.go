@@ -1,0 +1,126 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
+	"github.com/stretchr/testify/require"
+)
+
+func write(t *testing.T, folder string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(folder, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	}
+}
+
+func TestScanReadsFilesFoldersAndPackages(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, folder, map[string]string{
+		"sql/a.sql":            "-- a\nDELETE FROM t;\n",
+		"sql/deep/b.sql":       "-- b\nSELECT a FROM t WHERE b = NULL;\n",
+		"sql/.git/c.sql":       "DELETE FROM t;\n",
+		"node_modules/d/d.sql": "DELETE FROM t;\n",
+		"clean/e.sql":          "-- e\nDELETE FROM t WHERE a = 1;\n",
+		"docs/readme.md":       "nothing\n",
+		"unread/f.sql":         "\x00\x01\x02",
+	})
+	all := run(t, "scan", "sql", folder)
+	require.Equal(t, exitFailed, all.code, all.errors)
+	require.Contains(t, all.out, "sql/a.sql:2:1: error SQL002")
+	require.Contains(t, all.out, "sql/deep/b.sql:2:")
+	require.NotContains(t, all.out, "c.sql")
+	require.NotContains(t, all.out, "d.sql")
+
+	one := run(t, "scan", "sql", filepath.Join(folder, "clean"), "--lang", "zh")
+	require.Zero(t, one.code, one.errors)
+	require.Contains(t, one.out, "SQL：0 个错误")
+
+	nothing := run(t, "scan", "SQL", filepath.Join(folder, "docs"))
+	require.Equal(t, exitNoVerdict, nothing.code)
+	require.Contains(t, nothing.out, "SQL does not take part")
+
+	file := filepath.Join(folder, "sql", "a.sql")
+	asJSON := run(t, "scan", "sql,excel", file, "--json")
+	require.Equal(t, exitFailed, asJSON.code, asJSON.errors)
+	var reports []scanReport
+	require.NoError(t, json.Unmarshal([]byte(asJSON.out), &reports))
+	require.Len(t, reports, 2)
+	require.Equal(t, 1, reports[0].Coverage.Seen)
+	require.True(t, strings.HasSuffix(reports[0].Findings[0].Path, "sql/a.sql"), reports[0].Findings[0].Path)
+	require.NotNil(t, reports[1].Declined)
+
+	asSARIF := run(t, "scan", "sql", file, "--format", "sarif")
+	require.Equal(t, exitFailed, asSARIF.code, asSARIF.errors)
+	log, err := sarif.FromBytes([]byte(asSARIF.out))
+	require.NoError(t, err)
+	require.NoError(t, log.Validate())
+	require.Equal(t, "SQL002", *log.Runs[0].Results[0].RuleID)
+
+	var packed bytes.Buffer
+	out := zip.NewWriter(&packed)
+	entry, err := out.Create("p/x.sql")
+	require.NoError(t, err)
+	_, err = entry.Write([]byte("-- x\nDELETE FROM t;\n"))
+	require.NoError(t, err)
+	require.NoError(t, out.Close())
+	archive := filepath.Join(folder, "p.zip")
+	require.NoError(t, os.WriteFile(archive, packed.Bytes(), 0o644))
+	inZip := run(t, "scan", "sql", archive)
+	require.Equal(t, exitFailed, inZip.code, inZip.errors)
+	require.Contains(t, inZip.out, "x.sql:2:1: error SQL002")
+
+	require.NoError(t, os.WriteFile(archive, []byte("no zip"), 0o644))
+	refused := run(t, "scan", "sql", archive, "--lang", "zh")
+	require.Equal(t, exitRefused, refused.code)
+	require.Contains(t, refused.errors, "zip.not_a_zip")
+
+	require.Equal(t, exitError, run(t, "scan", "sql", filepath.Join(folder, "nowhere")).code)
+	require.Equal(t, exitError, run(t, "scan", "sql").code)
+	require.Equal(t, exitError, run(t, "scan", "perl", folder).code)
+	require.Equal(t, exitError, run(t, "scan", "sql", folder, "--format", "xml").code)
+}
+
+func TestAnExternalScannerTakesPart(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, folder, map[string]string{
+		"bin/a.sh": "#!/bin/sh\nif true; then\n",
+		"own.yaml": "type: SQL\ncommand: [\"true\"]\nfiles: [a]\noutput: {format: sarif}\n",
+		"bad.yaml": "type: X\nfiles: [a]\n",
+	})
+	example := filepath.Join("..", "..", "examples", "external", "shellcheck.yaml")
+	here := run(t, "scan", "shellcheck", folder, "--external", example)
+	require.Equal(t, exitFailed, here.code, here.errors)
+	require.Contains(t, here.out, "bin/a.sh:2:10: error SC1073: ")
+
+	var packed bytes.Buffer
+	out := zip.NewWriter(&packed)
+	entry, err := out.Create("bin/a.sh")
+	require.NoError(t, err)
+	_, err = entry.Write([]byte("#!/bin/sh\necho $1\n"))
+	require.NoError(t, err)
+	require.NoError(t, out.Close())
+	archive := filepath.Join(folder, "p.zip")
+	require.NoError(t, os.WriteFile(archive, packed.Bytes(), 0o644))
+	checked := run(t, "check", archive, "--external", example, "--json")
+	require.Zero(t, checked.code, checked.out+checked.errors)
+	require.Contains(t, checked.out, `"SHELLCHECK"`)
+	require.Contains(t, checked.out, `SC2086`)
+
+	taken := run(t, "scan", "sql", folder, "--external", filepath.Join(folder, "own.yaml"))
+	require.Contains(t, taken.errors, "there is a scanner of type SQL already")
+	bad := run(t, "run", "--data", folder, "--external", filepath.Join(folder, "bad.yaml"))
+	require.Equal(t, exitError, bad.code)
+	require.Contains(t, bad.errors, "command: name the program")
+	require.Contains(t, run(t, "scan", "sql", folder, "--external", filepath.Join(folder, "bin")).errors, "there is no .yaml file in")
+}

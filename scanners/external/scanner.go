@@ -1,0 +1,376 @@
+package external
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/internal/zippkg"
+	"github.com/factgate/factgate/scanners"
+)
+
+// filesHere stands in a command for the paths of files.
+const filesHere = "{files}"
+
+// maxArguments bounds the bytes of paths in one call: systems take at least 128 KiB of
+// arguments and environment together.
+const maxArguments = 96 << 10
+
+// Scanner runs a command. It is safe for concurrent use.
+type Scanner struct {
+	definition  *Definition
+	program     string // absolute
+	box         box
+	description scanners.Description
+}
+
+// New finds the command and asks it for its version. The error says what to install or
+// to mend.
+func New(ctx context.Context, d *Definition) (*Scanner, error) {
+	program, err := find(d.Command[0])
+	if err != nil {
+		return nil, fmt.Errorf("scanner %s: %w", d.Type, err)
+	}
+	s := &Scanner{definition: d, program: program, box: newBox(ctx, d.Network)}
+	version, err := s.version(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("scanner %s: its version command: %w", d.Type, err)
+	}
+	rules := sha256.Sum256([]byte(d.digest + "\n" + version))
+	s.description = scanners.Description{
+		Type: d.Type, Name: d.Name, Version: firstLine(version),
+		RulesDigest: hex.EncodeToString(rules[:]), ConfigDigest: d.digest,
+	}
+	return s, nil
+}
+
+// Confined reports whether the command runs in namespaces of its own. If it does not,
+// why says what keeps it from that.
+func (s *Scanner) Confined() (yes bool, why string) { return s.box.why == "", s.box.why }
+
+// Describe is part of scanners.Scanner.
+func (s *Scanner) Describe() scanners.Description { return s.description }
+
+// Rules are those that the definition lists; the command may have more.
+func (s *Scanner) Rules() []report.Rule {
+	var out []report.Rule
+	for _, r := range s.definition.Rules {
+		out = append(out, report.Rule{ID: r.ID, Severity: r.Severity, Message: report.Text(r.Message), Rationale: report.Text(r.Rationale), Security: r.Security})
+	}
+	return out
+}
+
+func (s *Scanner) version(ctx context.Context) (string, error) {
+	words := s.definition.Version
+	if len(words) == 0 {
+		return "", nil
+	}
+	program, err := find(words[0])
+	if err != nil {
+		return "", err
+	}
+	home, err := os.MkdirTemp("", workPrefix)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(home) }() // it is empty, or nearly
+	var out limited
+	out.left = 4 << 10
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	code, err := s.box.run(ctx, call{
+		program: program, args: words[1:], folder: home, environment: s.environment(home), stdout: &out, stderr: io.Discard, memory: int64(s.definition.Limits.Memory),
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case code != 0:
+		return "", fmt.Errorf("%s ended with exit code %d", strings.Join(words, " "), code)
+	}
+	return strings.TrimSpace(string(out.kept)), nil
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	if len(line) > 100 {
+		line = strings.ToValidUTF8(line[:100], "")
+	}
+	if line == "" {
+		return "unknown"
+	}
+	return line
+}
+
+// Decide takes part if a file matches.
+func (s *Scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Decision, error) {
+	if err := ctx.Err(); err != nil {
+		return scanners.Decision{}, err
+	}
+	if slices.ContainsFunc(pkg.Files(), s.wants) {
+		return scanners.TakePart(), nil
+	}
+	globs := strings.Join(s.definition.Files, " ")
+	return scanners.Decline(scanners.NoMatchingFiles, report.Text{
+		En: "the package holds no files for " + s.definition.Name + " (" + globs + ")",
+		Zh: "安装包中没有 " + s.definition.Name + " 可检查的文件（" + globs + "）",
+	}), nil
+}
+
+func (s *Scanner) wants(f *zippkg.File) bool { return s.definition.matches(f.Path) }
+
+const workPrefix = "factgate-external-"
+
+// Scan copies the matched files, runs the command on them, and reads what it printed.
+func (s *Scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Findings) (coverage task.Coverage, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.definition.Limits.Time,
+		fmt.Errorf("%s took longer than its %v; raise limits.time", s.definition.Name, s.definition.Limits.Time))
+	defer cancel()
+	work, err := os.MkdirTemp("", workPrefix)
+	if err != nil {
+		return coverage, err
+	}
+	defer func() {
+		if gone := os.RemoveAll(work); err == nil {
+			err = gone
+		}
+	}()
+	files, err := s.unpack(ctx, pkg, filepath.Join(work, "files"), &coverage)
+	if err != nil {
+		return coverage, err
+	}
+	home := filepath.Join(work, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return coverage, err
+	}
+	known := map[string]bool{}
+	for _, f := range files {
+		known[f] = true
+	}
+	found := &collector{definition: s.definition, folder: filepath.Join(work, "files"), known: known}
+	for bunch := range bunches(files, s.definition.Command) {
+		if err := s.call(ctx, bunch, work, home, found); err != nil {
+			return coverage, err
+		}
+		coverage.Seen += len(bunch)
+	}
+	slices.SortStableFunc(found.list, byPlace)
+	for _, f := range found.list {
+		out.Add(f)
+	}
+	return coverage, nil
+}
+
+func byPlace(a, b report.Finding) int {
+	if c := strings.Compare(a.Path, b.Path); c != 0 {
+		return c
+	}
+	if a.Line != b.Line {
+		return a.Line - b.Line
+	}
+	return a.Column - b.Column
+}
+
+// unpack copies the matched files below folder and returns their paths.
+func (s *Scanner) unpack(ctx context.Context, pkg *zippkg.Package, folder string, coverage *task.Coverage) (files []string, err error) {
+	limits := s.definition.Limits
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return nil, err
+	}
+	left := int64(limits.Bytes)
+	for _, f := range pkg.Files() {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		if !s.wants(f) {
+			continue
+		}
+		coverage.Eligible++
+		degrade := func(reason string) {
+			coverage.Degraded = append(coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason})
+		}
+		if len(files) == limits.Files || f.Size > left {
+			if len(coverage.Degraded) < maxDegraded {
+				degrade("not scanned: it is over the limits of " + s.definition.Name)
+			}
+			continue
+		}
+		n, err := s.copyOut(f, filepath.Join(folder, filepath.FromSlash(f.Path)))
+		var refused *zippkg.Error
+		if errors.As(err, &refused) {
+			if len(coverage.Degraded) < maxDegraded {
+				degrade(refused.Message)
+			}
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("copy %s: %w", f.Path, err)
+		}
+		left -= n
+		files = append(files, f.Path)
+	}
+	return files, nil
+}
+
+// maxDegraded keeps the coverage small: it travels in a fact.
+const maxDegraded = 200
+
+func (s *Scanner) copyOut(f *zippkg.File, to string) (n int64, err error) {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return 0, err
+	}
+	in, err := f.Open()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = in.Close() }() // only read
+	file, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	n, err = io.Copy(file, in)
+	return n, errors.Join(err, file.Close())
+}
+
+// bunches yields the files of each call: all of them if the command does not name them.
+func bunches(files []string, command []string) func(func([]string) bool) {
+	return func(yield func([]string) bool) {
+		if len(files) == 0 {
+			return
+		}
+		if !slices.Contains(command, filesHere) {
+			yield(files)
+			return
+		}
+		begin, size := 0, 0
+		for i, f := range files {
+			if size += len(f) + 16; size > maxArguments && i > begin {
+				if !yield(files[begin:i]) {
+					return
+				}
+				begin, size = i, len(f)+16
+			}
+		}
+		yield(files[begin:])
+	}
+}
+
+func (s *Scanner) environment(home string) []string {
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home, "LC_ALL=C.UTF-8"}
+	names := make([]string, 0, len(s.definition.Environment))
+	for name := range s.definition.Environment {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		env = append(env, name+"="+s.definition.Environment[name]) // the last of a name counts
+	}
+	return env
+}
+
+// call runs the command on some of the files.
+func (s *Scanner) call(ctx context.Context, files []string, work, home string, found *collector) error {
+	var args []string
+	for _, word := range s.definition.Command[1:] {
+		if word != filesHere {
+			args = append(args, word)
+			continue
+		}
+		for _, f := range files {
+			args = append(args, "./"+f) // a name that begins with - is no option
+		}
+	}
+	d := s.definition
+	out, errs := &limited{left: int64(d.Limits.Output)}, &limited{left: int64(d.Limits.Output)}
+	code, err := s.box.run(ctx, call{
+		program: s.program, args: args, folder: found.folder, environment: s.environment(home), stdout: out, stderr: errs, memory: int64(d.Limits.Memory),
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.Name, err)
+	}
+	clean, dirty := slices.Contains(d.Exit.Clean, code), slices.Contains(d.Exit.Findings, code)
+	if !clean && !dirty {
+		return fmt.Errorf("%s ended with exit code %d, which is neither clean nor findings%s", d.Name, code, said(errs, out))
+	}
+	from := out
+	switch d.Output.From {
+	case "stdout":
+	case "stderr":
+		from = errs
+	default:
+		if from, err = s.written(found.folder, home); err != nil {
+			return err
+		}
+	}
+	if from.over {
+		return fmt.Errorf("%s printed more than %d bytes; raise limits.output, or give it fewer files", d.Name, d.Limits.Output)
+	}
+	n, err := found.read(from.kept)
+	if err != nil {
+		return fmt.Errorf("%s: its output cannot be read as %s: %w", d.Name, d.Output.Format, err)
+	}
+	if dirty && !clean && n == 0 {
+		return fmt.Errorf("%s ended with exit code %d, which stands for findings, and none can be read from its output%s; look at output.from and output.pattern", d.Name, code, said(errs, out))
+	}
+	return nil
+}
+
+// said quotes the beginning of what a command printed. The files of a package may be
+// quoted in it, so it is short and for the attempt's error only.
+func said(streams ...*limited) string {
+	for _, s := range streams {
+		if line := firstLine(string(s.kept)); line != "unknown" {
+			return fmt.Sprintf(" (it said: %.200q)", line)
+		}
+	}
+	return ""
+}
+
+// written reads the file that the command was to write, which is then removed, so that
+// the next call's is its own.
+func (s *Scanner) written(folder, home string) (*limited, error) {
+	name := s.definition.Output.From
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }() // only looked into
+	if inHome, ok := strings.CutPrefix(name, "~/"); ok {
+		if root, err = os.OpenRoot(home); err != nil {
+			return nil, err
+		}
+		name = inHome
+	}
+	file, err := root.Open(path.Clean(name))
+	if err != nil {
+		return nil, fmt.Errorf("%s did not write %s: %w", s.definition.Name, s.definition.Output.From, err)
+	}
+	out := &limited{left: int64(s.definition.Limits.Output)}
+	_, err = io.Copy(out, file)
+	return out, errors.Join(err, file.Close(), root.Remove(path.Clean(name)))
+}
+
+// limited keeps the first bytes that are written to it and forgets the rest.
+type limited struct {
+	kept []byte
+	left int64
+	over bool
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	keep := min(int64(len(p)), l.left)
+	l.kept = append(l.kept, p[:keep]...)
+	l.left -= keep
+	l.over = l.over || keep < int64(len(p))
+	return len(p), nil
+}

@@ -1,0 +1,177 @@
+package wedata
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/factgate/factgate/domain/report"
+	facts "github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/internal/zippkg"
+	"github.com/factgate/factgate/scanners"
+)
+
+// Type is the sub-task type of this scanner.
+const Type = "WEDATA"
+
+const version = "1.0.0"
+
+// settings of the scanner, as they are written.
+type settings struct {
+	// ProjectParameters are defined in the project and not delivered; WD018 knows them.
+	ProjectParameters []string `yaml:"project_parameters" json:"projectParameters"`
+	// ExternalTasks are ids of tasks that exist without being delivered; WD003 and
+	// WD017 know them.
+	ExternalTasks []string `yaml:"external_tasks" json:"externalTasks"`
+	// HighPriorityPercent is how many of a workflow's tasks may have the highest
+	// priority before WD022 says something.
+	HighPriorityPercent int `yaml:"high_priority_percent" json:"highPriorityPercent"`
+	// AsOf is the day at which WD010 calls a schedule expired; without it the time of
+	// the newest file of the package.
+	AsOf string `yaml:"as_of" json:"asOf"`
+
+	Unknown map[string]yaml.Node `yaml:",inline" json:"-"`
+
+	asOf time.Time
+}
+
+func defaults() settings { return settings{HighPriorityPercent: 30} }
+
+type scanner struct {
+	settings    settings
+	description scanners.Description
+}
+
+// New returns the scanner for sub-tasks of type WEDATA.
+func New() scanners.Scanner { return configured(defaults()) }
+
+func configured(s settings) *scanner {
+	b, err := json.Marshal(s)
+	if err != nil {
+		b = nil // texts and a number: it cannot fail
+	}
+	config := sha256.Sum256(b)
+	return &scanner{settings: s, description: scanners.Description{
+		Type: Type, Name: "factgate-wedata", Version: version,
+		RulesDigest: rulesDigest(), ConfigDigest: hex.EncodeToString(config[:]),
+	}}
+}
+
+// Configure is part of scanners.Configurable.
+func (*scanner) Configure(from scanners.Settings) (scanners.Scanner, error) {
+	s := defaults()
+	if err := from.Decode(&s); err != nil {
+		return nil, fmt.Errorf("settings of %s: %w", Type, err)
+	}
+	var wrong []error
+	var names []string
+	for name := range s.Unknown {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		at := s.Unknown[name]
+		wrong = append(wrong, fmt.Errorf("line %d: %s has no setting %q; there are project_parameters, external_tasks, high_priority_percent and as_of", at.Line, Type, name))
+	}
+	if s.HighPriorityPercent < 0 || s.HighPriorityPercent > 100 {
+		wrong = append(wrong, fmt.Errorf("high_priority_percent is %d; 0 to 100 make sense", s.HighPriorityPercent))
+	}
+	if s.AsOf != "" {
+		at, ok := moment(s.AsOf)
+		if !ok {
+			wrong = append(wrong, fmt.Errorf("as_of is %q; write a day such as 2026-03-31", s.AsOf))
+		}
+		s.asOf = at
+	}
+	s.Unknown = nil
+	slices.Sort(s.ProjectParameters)
+	slices.Sort(s.ExternalTasks)
+	if err := errors.Join(wrong...); err != nil {
+		return nil, fmt.Errorf("settings of %s: %w", Type, err)
+	}
+	return configured(s), nil
+}
+
+// Describe is part of scanners.Scanner.
+func (s *scanner) Describe() scanners.Description { return s.description }
+
+// Rules is part of scanners.Catalogued.
+func (*scanner) Rules() []report.Rule {
+	var out []report.Rule
+	for _, r := range rules() {
+		out = append(out, r.Rule)
+	}
+	return out
+}
+
+// Decide takes part when the package holds a manifest of a bundle, or a JSON file
+// that is a workflow or a task, or was meant as one. Its name does not matter.
+func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Decision, error) {
+	looked := 0
+	files := pkg.Files()
+	if slices.ContainsFunc(files, func(f *zippkg.File) bool { return isManifest(f.Path) }) {
+		return scanners.TakePart(), ctx.Err()
+	}
+	d := newDelivery(pkg, s.settings)
+	for _, f := range files {
+		if !isJSON(f.Path) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return scanners.Decision{}, err
+		}
+		looked++
+		if err := d.readJSON(ctx, f); err != nil {
+			return scanners.Decision{}, fmt.Errorf("look into %s: %w", f.Path, err)
+		}
+		if d.coverage.Eligible > 0 {
+			return scanners.TakePart(), nil
+		}
+	}
+	reason := report.Text{
+		En: "no wedata.yml, and no .json files that could be workflows",
+		Zh: "没有 wedata.yml，也没有可能是工作流的 .json 文件",
+	}
+	if looked > 0 {
+		reason = report.Text{
+			En: fmt.Sprintf("no wedata.yml, and none of the .json files (%d) is a WeData task, workflow or canvas, or a DolphinScheduler workflow", looked),
+			Zh: fmt.Sprintf("没有 wedata.yml，%d 个 .json 文件均不是 WeData 任务、工作流或画布，也不是 DolphinScheduler 工作流", looked),
+		}
+	}
+	return scanners.Decline(scanners.NoMatchingFiles, reason), nil
+}
+
+// Scan reads all documents before the first rule runs, since a task may wait for one
+// in another file.
+func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Findings) (facts.Coverage, error) {
+	d := newDelivery(pkg, s.settings)
+	if err := d.gather(ctx); err != nil {
+		return facts.Coverage{}, err
+	}
+	if err := d.run(ctx, out); err != nil {
+		return facts.Coverage{}, err
+	}
+	if d.unsaid > 0 {
+		d.coverage.Degraded = append(d.coverage.Degraded, facts.Degraded{Reason: fmt.Sprintf("%d more reasons why files were not fully checked", d.unsaid)})
+	}
+	return d.coverage, nil
+}
+
+// moment reads a time as workflows write it, without a zone.
+func moment(s string) (time.Time, bool) {
+	s = strings.TrimSpace(s)
+	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly, "2006/01/02 15:04:05", "2006/01/02", time.RFC3339, "2006-01-02T15:04:05", "20060102"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
