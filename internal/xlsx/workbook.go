@@ -88,9 +88,9 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*Workb
 	}
 	// Sizes are counted here, and only of the parts that are read: pictures are
 	// not. A sheet may well be packed a hundred times smaller.
-	const any = 1 << 40
+	const plenty = 1 << 40
 	pkg, err := zippkg.Open(r, size, zippkg.Limits{
-		Upload: limits.Bytes, Unpacked: any * 1000, File: any, Entries: limits.Parts, Ratio: any, RatioFrom: any,
+		Upload: limits.Bytes, Unpacked: plenty * 1000, File: plenty, Entries: limits.Parts, Ratio: plenty, RatioFrom: plenty,
 	})
 	if err != nil {
 		return nil, ofZip(err)
@@ -159,7 +159,7 @@ func (w *Workbook) describe(ctx context.Context) error {
 		case rel.kind == "vbaProject" || rel.kind == "xlMacrosheet" || rel.kind == "xlIntlMacrosheet":
 			w.Macros = true
 		case rel.kind == "styles" && w.parts[rel.target] != nil:
-			if err := w.readPart(ctx, rel.target, func(s *scanner) error {
+			if err := w.readPart(ctx, rel.target, func(s *scanner) (err error) {
 				w.styles, err = readStyles(s)
 				return err
 			}); err != nil {

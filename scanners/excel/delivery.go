@@ -34,7 +34,7 @@ type delivery struct {
 	namePrefixes map[string]bool         // of names such as dwd.orders, with their separator
 	projects     map[string]bool
 	flows        map[string]bool
-	nameless     bool // some job's name is a formula that nobody has computed
+	nameless     bool // a part of some job's key is a formula that nobody has computed, or that failed
 
 	references []reference
 	cut        bool // there were more references than Limits allow
@@ -526,7 +526,9 @@ func (d *delivery) link(ctx context.Context) error {
 		for i := range t.rows {
 			r := t.rows[i]
 			k := r.keyOf()
-			d.nameless = d.nameless || r.marks[fieldJob]&(markUnknown|markFailed) != 0
+			for _, f := range keyFields {
+				d.nameless = d.nameless || r.marks[f]&(markUnknown|markFailed) != 0
+			}
 			if k.name == "" {
 				continue
 			}

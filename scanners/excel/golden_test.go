@@ -127,7 +127,8 @@ func (s source) bytes(t testing.TB) []byte {
 		book = rewritePart(t, book, "xl/worksheets/sheet1.xml", func(b []byte) []byte {
 			at := bytes.Index(b, []byte(`<c r="`+place+`"`))
 			end := at + bytes.Index(b[at:], []byte("</c>"))
-			cell := bytes.Replace(b[at:end], []byte(`<c `), []byte(`<c t="`+kind+`" `), 1)
+			cell := bytes.Replace(b[at:end], []byte(` t="str"`), nil, 1)
+			cell = bytes.Replace(cell, []byte(`<c `), []byte(`<c t="`+kind+`" `), 1)
 			return slices.Concat(b[:at], cell, []byte("<v>"+saved+"</v>"), b[end:])
 		})
 	}

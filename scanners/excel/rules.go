@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/internal/cron"
@@ -147,8 +148,15 @@ func (c *check) atColumnOf(t *table, s *cells, f field, detail string, message r
 	c.at(t, s.first.number, f, c.rule.Severity, anchor, message)
 }
 
+// clipAnchor keeps an anchor on one line, and short.
 func clipAnchor(s string) string {
 	const most = 600
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 	if len(s) <= most {
 		return s
 	}

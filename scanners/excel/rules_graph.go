@@ -9,6 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/cron"
 	"github.com/factgate/factgate/internal/digraph"
 	"github.com/factgate/factgate/internal/xlsx"
 )
@@ -78,7 +79,7 @@ func unknownDependency(c *check) {
 		// One of the names that nobody has computed may be the one.
 		for _, ref := range c.references {
 			if ref.outcome == outcomeUnknown {
-				c.degrade(ref.table.path, "%s: dependencies on unknown jobs were not judged: some job names are formulas without a value", quoteSheet(ref.table.sheet))
+				c.degrade(ref.table.path, "%s: dependencies on unknown jobs were not judged: the names of some jobs are formulas without a value", quoteSheet(ref.table.sheet))
 				break
 			}
 		}
@@ -102,7 +103,9 @@ func unknownDependency(c *check) {
 			if bySame == nil {
 				bySame = map[string]string{}
 				for _, j := range c.jobs {
-					bySame[sameName(j.key.name)] = j.key.name
+					if same := sameName(j.key.name); bySame[same] == "" {
+						bySame[same] = j.key.name
+					}
 				}
 			}
 			hint := report.Text{}
@@ -295,21 +298,14 @@ func finerThanUpstream(c *check) {
 		}
 		down, known := c.template.cycleOf(c, c.jobs[from].row)
 		up, upKnown := c.template.cycleOf(c, c.jobs[to].row)
-		if !known || !upKnown || slices.Index(cycleNames, string(down)) >= slices.Index(cycleNames, string(up)) {
+		if !known || !upKnown || down == cron.Once || up == cron.Once || slices.Index(cycleNames, string(down)) >= slices.Index(cycleNames, string(up)) {
 			return
 		}
 		c.atRow(ref.table, ref.row, ref.field, c.rule.Severity, clip(ref.text), report.Text{
-			En: fmt.Sprintf("Job %q runs every %s and waits for %q, which runs %s: most of its runs wait for nothing new, or for ever. Check both cycles.", c.shortName(from), cycleWords[down].En, c.shortName(to), everyWord(string(up))),
+			En: fmt.Sprintf("Job %q runs every %s and waits for %q, which runs every %s: most of its runs wait for nothing new, or for ever. Check both cycles.", c.shortName(from), cycleWords[down].En, c.shortName(to), cycleWords[up].En),
 			Zh: fmt.Sprintf("作业“%s”的周期（%s）比其上游“%s”（%s）更细：多数周期等不到新数据，甚至一直等待。请核对两者的周期。", c.shortName(from), cycleWords[down].Zh, c.shortName(to), cycleWords[up].Zh),
 		})
 	})
-}
-
-func everyWord(cycle string) string {
-	if cycle == "once" {
-		return "only once"
-	}
-	return "every " + cycle
 }
 
 // cellOf is a field's place in a row of a table.

@@ -96,7 +96,7 @@ func cycleValue(c *check) {
 			name := jobIn(r)
 			if !known {
 				c.atRow(t, r, fieldCycle, c.rule.Severity, "", report.Text{
-					En: fmt.Sprintf("%s has the cycle %q, which is none; write one of %s.", name.En, clip(oneLine(text)), c.template.cycleList()),
+					En: fmt.Sprintf("%s has the cycle %q, which is not known; write one of %s.", name.En, clip(oneLine(text)), c.template.cycleList()),
 					Zh: fmt.Sprintf("%s的调度周期“%s”无法识别；可填写：%s。", name.Zh, clip(oneLine(text)), c.template.cycleList()),
 				})
 				continue

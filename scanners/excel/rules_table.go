@@ -291,7 +291,7 @@ func timeoutAndRetry(c *check) {
 			}
 			if n, ok := wholeNumber(r.cells[fieldRetry]); ok && n == 0 {
 				once.add(r)
-			} else if ok && n > c.template.RetryMost {
+			} else if within := c.template.Ranges[fields[fieldRetry].name]; ok && n > c.template.RetryMost && (len(within) == 0 || n <= within[1]) {
 				name := jobIn(r)
 				c.atRow(t, r, fieldRetry, c.rule.Severity, "", report.Text{
 					En: fmt.Sprintf("%s is tried again %d times; more than %d only delay the alarm.", name.En, n, c.template.RetryMost),
@@ -407,7 +407,7 @@ func hiddenData(c *check) {
 		}
 		if t.hidden {
 			c.at(t, t.header.row, fieldJob, c.rule.Severity, "|hidden", report.Text{
-				En: fmt.Sprintf("Sheet %q is hidden and holds %d jobs or dependencies, which are imported all the same; show it or remove it.", t.sheet, len(t.rows)),
+				En: fmt.Sprintf("Sheet %q is hidden and holds jobs or dependencies (rows: %d), which are imported all the same; show it or remove it.", t.sheet, len(t.rows)),
 				Zh: fmt.Sprintf("工作表“%s”被隐藏，但其中有 %d 行作业或依赖，仍会被导入；请取消隐藏或删除。", t.sheet, len(t.rows)),
 			})
 		}

@@ -237,7 +237,10 @@ func normaliseWord(s string) string {
 			return cases.Fold().String(withoutHints(s, "_-"))
 		}
 	}
-	return s[:min(len(s), longestHeader)]
+	if len(s) > longestHeader {
+		return ""
+	}
+	return s
 }
 
 // withoutHints is s in NFKC without hints in brackets, what cannot be seen, and
