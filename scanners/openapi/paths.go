@@ -21,7 +21,7 @@ type api struct {
 type operationAt struct {
 	path, method string
 	m            *member
-	op           *node   // the member's value, or what it refers to
+	op           *node // the member's value, or what it refers to
 	way          []step
 	shared       []*node // parameters of its path
 	sharedSeen   bool    // they all are to be seen

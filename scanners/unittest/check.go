@@ -349,7 +349,7 @@ func (c *check) suiteEnd(s suite) int {
 	fits := s.ClaimedTests < 0 || s.ClaimedTests >= s.Cases-s.Repeated && s.ClaimedTests <= s.Cases || s.ClaimedTests == s.OwnCases
 	if !fits && s.Inner == 0 {
 		c.add(&wrongCounters, s.Line, s.Pointer, s.Name+"|counters", report.Text{
-			En: fmt.Sprintf("Suite %s says that its tests are %d, and its test cases are %d; write the report anew from one complete run.", name, s.ClaimedTests, s.Cases),
+			En: fmt.Sprintf("The counter of suite %s says %d tests, and its test cases are %d; write the report anew from one complete run.", name, s.ClaimedTests, s.Cases),
 			Zh: fmt.Sprintf("测试套件 %s 声明 %d 个用例，实际包含 %d 个；请用一次完整的运行重新生成报告。", name, s.ClaimedTests, s.Cases),
 		})
 	}
