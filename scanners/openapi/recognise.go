@@ -161,10 +161,12 @@ func skimJSON(r *bufio.Reader) (format, error) {
 			if depth == 1 {
 				last = string(s)
 			}
+		case ':':
+			expected = depth == 1 && (last == "openapi" || last == "swagger")
 			if depth < 1 || depth > deep {
 				continue
 			}
-			switch string(s) {
+			switch string(word[:length]) {
 			case "PathUrl", "pathUrl":
 				has[depth].path = true
 			case "RequestParam", "requestParam":
@@ -175,8 +177,6 @@ func skimJSON(r *bufio.Reader) (format, error) {
 			if has[depth].path && has[depth].params {
 				return dataService, nil
 			}
-		case ':':
-			expected = depth == 1 && (last == "openapi" || last == "swagger")
 		case ' ', '\t', '\r', '\n':
 		default:
 			if expected && depth == 1 && c >= '0' && c <= '9' {

@@ -98,7 +98,7 @@ func (w *walker) visit(n *node, s *shape) {
 	}
 	if n.kind != object {
 		if n.kind != boolean || !s.boolean {
-			w.wrong(n.line, n.column, fmt.Sprintf("The %s must be an object and is %s.", s.name, kindEn[n.kind]), fmt.Sprintf("%s 应为对象，实际为%s。", s.zh, kindZh[n.kind]))
+			w.wrong(n.line, n.column, fmt.Sprintf("The %s must be an object and is %s.", s.name, kindEn[n.kind]), fmt.Sprintf("%s应为对象，实际为%s。", s.inChinese(), kindZh[n.kind]))
 		}
 		return
 	}
@@ -145,7 +145,7 @@ func (w *walker) visit(n *node, s *shape) {
 	for _, name := range s.required {
 		if !reference && n.get(name) == nil {
 			w.add(&rules.schema, n.line, n.column, pointerOf(append(slices.Clone(w.way), named(name))...), report.Text{
-				En: fmt.Sprintf("The %s has no %s, which it must have.", s.name, name), Zh: fmt.Sprintf("%s 缺少必需的 %s。", s.zh, name)})
+				En: fmt.Sprintf("The %s has no %s, which it must have.", s.name, name), Zh: fmt.Sprintf("%s缺少必需的 %s。", s.inChinese(), name)})
 		}
 	}
 	if s.on != nil {
