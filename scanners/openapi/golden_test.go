@@ -207,6 +207,8 @@ func TestSettings(t *testing.T) {
 		_, err := configured(t, text)
 		require.ErrorContains(t, err, want)
 	}
+	_, _, err := scanners.Apply(openapi.New(openapi.Config{}), "rules: {API014: off}\nsettings: {publicPaths: [/a]}\n")
+	require.NoError(t, err)
 	a, err := configured(t, "{}")
 	require.NoError(t, err)
 	require.Equal(t, openapi.New(openapi.Config{}).Describe(), a.Describe())

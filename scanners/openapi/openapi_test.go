@@ -186,6 +186,7 @@ func TestRecognised(t *testing.T) {
 		`{"info": {"schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"}}`: collection,
 		`{"info": {"description": "see getpostman.org"}, "a": "getpostman.com"}`:                       other,
 		`{"PathUrl": "/a", "RequestParam": []}`:                                                        dataService, `{"Response": {"Data": {"Items": [{"pathUrl": "/a", "requestParam": []}]}}}`: dataService,
+		`["PathUrl", "RequestParam"]`: other, `{"a": ["PathUrl"], "RequestParam": "PathUrl"}`: other, `{"b": "openapi", "c": "3.0"}`: other,
 		`[{"PathUrl": "/a"}, {"RequestParam": []}]`: other, `{"a": "PathUrl", "b": {"RequestParam": 1}}`: other,
 		``: other, `   `: other, `}`: other, `"`: other, `{"a`: other, `{"\`: other, `[[[[[[[[[[[[[{"PathUrl":1,"RequestParam":2}]`: other,
 	} {

@@ -21,6 +21,7 @@ type api struct {
 type operationAt struct {
 	path, method string
 	m            *member
+	op           *node // the member's value, or what it refers to
 	way          []step
 	shared       []*node // parameters of its path
 	sharedSeen   bool    // they all are to be seen
@@ -31,7 +32,7 @@ func (w *walker) checkPaths() {
 	a := &api{walker: w, taken: map[string]string{}}
 	a.protected = asksForAuthentication(w.t.root.get("security"))
 	a.secured = a.protected
-	paths := w.t.root.get("paths")
+	paths := w.follow(w.t.root.get("paths"))
 	if paths == nil || paths.kind != object {
 		a.document(0)
 		return
@@ -39,7 +40,7 @@ func (w *walker) checkPaths() {
 	operations := 0
 	a.eachOperation(paths, func(o operationAt) {
 		operations++
-		a.secured = a.secured || asksForAuthentication(o.m.value.get("security"))
+		a.secured = a.secured || asksForAuthentication(o.op.get("security"))
 	})
 	for i := range paths.members {
 		if m := &paths.members[i]; strings.HasPrefix(m.name, "/") {
@@ -64,10 +65,13 @@ func (a *api) eachOperation(paths *node, do func(operationAt)) {
 		o := operationAt{path: m.name}
 		o.shared, o.sharedSeen = a.parameters(item.get("parameters"))
 		for j := range item.members {
-			op := &item.members[j]
-			if slices.Contains(methods[a.edition], op.name) && op.value.kind == object {
-				o.method, o.m = op.name, op
-				o.way = []step{named("paths"), named(m.name), named(op.name)}
+			o.m = &item.members[j]
+			if !slices.Contains(methods[a.edition], o.m.name) {
+				continue
+			}
+			if o.op = a.follow(o.m.value); o.op != nil && o.op.kind == object {
+				o.method = o.m.name
+				o.way = []step{named("paths"), named(m.name), named(o.method)}
 				do(o)
 			}
 		}
@@ -77,7 +81,13 @@ func (a *api) eachOperation(paths *node, do func(operationAt)) {
 // parameters are those of a list, references followed. seen is false if some are not
 // to be seen.
 func (a *api) parameters(of *node) (found []*node, seen bool) {
-	if of == nil || of.kind != list {
+	if of == nil {
+		return nil, true
+	}
+	if of = a.follow(of); of == nil {
+		return nil, false
+	}
+	if of.kind != list {
 		return nil, true
 	}
 	seen = true
@@ -160,7 +170,7 @@ func likeness(path string) string {
 }
 
 func (a *api) operation(o operationAt) {
-	op := o.m.value
+	op := o.op
 	called := strings.ToUpper(o.method) + " " + clip(o.path, 200)
 	like := o.method + " " + likeness(o.path)
 	if other, ok := a.taken[like]; ok && other != o.path {
@@ -244,7 +254,7 @@ func (a *api) pathParameters(o operationAt, own []*node, seen bool, called strin
 
 // responsesOf wants one that tells of success. What only has a default means that.
 func (a *api) responsesOf(o operationAt, called string) {
-	responses := a.follow(o.m.value.get("responses"))
+	responses := a.follow(o.op.get("responses"))
 	if responses == nil || responses.kind != object {
 		return // said elsewhere, or not to be seen
 	}
@@ -284,7 +294,7 @@ func (a *api) givesList(o operationAt) bool {
 	if strings.HasSuffix(strings.TrimSuffix(o.path, "/"), "}") {
 		return false // one thing, by its name
 	}
-	responses := a.follow(o.m.value.get("responses"))
+	responses := a.follow(o.op.get("responses"))
 	for _, code := range []string{"200", "2XX", "2xx"} {
 		response := a.follow(responses.get(code))
 		if response == nil {
@@ -415,7 +425,7 @@ func (a *api) unused(root *node) {
 		for i := range s.members {
 			m := &s.members[i]
 			place := append(slices.Clone(way), named(section), named(m.name))
-			if used[component{section, m.name}] || a.mapped[m.name] || strings.HasPrefix(m.name, "x-") {
+			if used[component{section, m.name}] || a.mapped[m.name] || strings.HasPrefix(m.name, "x-") || m.name == "$ref" {
 				continue
 			}
 			a.at(&rules.unused, m.line, m.column, report.Text{

@@ -50,12 +50,12 @@ func fetched(name string) bool {
 // It does not parse: what it looks at need not be well-formed. A description may
 // have its version at the end, as writers that sort their members do.
 func recognise(ctx context.Context, in io.Reader, yamlToo bool, limits Limits) (format, error) {
-	r := bufio.NewReaderSize(&gentle{ctx, io.LimitReader(in, limits.FileBytes)}, 64<<10)
+	r := bufio.NewReaderSize(&gentle{ctx, io.LimitReader(in, limits.FileBytes)}, 16<<10)
 	switch head, _ := r.Peek(3); {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
 		_, _ = r.Discard(3)
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
-		r = bufio.NewReaderSize(unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder().Reader(r), 64<<10)
+		r = bufio.NewReaderSize(unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder().Reader(r), 16<<10)
 	}
 	for {
 		c, err := r.ReadByte()
@@ -161,10 +161,12 @@ func skimJSON(r *bufio.Reader) (format, error) {
 			if depth == 1 {
 				last = string(s)
 			}
+		case ':':
+			expected = depth == 1 && (last == "openapi" || last == "swagger")
 			if depth < 1 || depth > deep {
 				continue
 			}
-			switch string(s) {
+			switch string(word[:length]) {
 			case "PathUrl", "pathUrl":
 				has[depth].path = true
 			case "RequestParam", "requestParam":
@@ -175,8 +177,6 @@ func skimJSON(r *bufio.Reader) (format, error) {
 			if has[depth].path && has[depth].params {
 				return dataService, nil
 			}
-		case ':':
-			expected = depth == 1 && (last == "openapi" || last == "swagger")
 		case ' ', '\t', '\r', '\n':
 		default:
 			if expected && depth == 1 && c >= '0' && c <= '9' {

@@ -1,5 +1,7 @@
 package openapi
 
+import "unicode/utf8"
+
 // shape is an object as the specification describes it: which members it has, what
 // they may be, and which it must have. Members that are not named are left alone,
 // as are extensions (x-…); only at the top of a document they are an error.
@@ -14,6 +16,14 @@ type shape struct {
 	any      bool     // beside a reference everything counts
 	boolean  bool     // true or false may stand for it
 	on       func(w *walker, n *node)
+}
+
+// inChinese is the shape's name as it stands before Chinese words.
+func (s *shape) inChinese() string {
+	if s.zh[len(s.zh)-1] < utf8.RuneSelf {
+		return s.zh + " "
+	}
+	return s.zh
 }
 
 // sort of what a member may be.

@@ -42,13 +42,17 @@ const deepest = 2000
 
 func newWalker(c *check, t *tree, e edition) *walker {
 	w := &walker{check: c, t: t, edition: e, seen: map[visit]bool{}, known: map[string]*node{}, ids: map[string]string{}, mapped: map[string]bool{}}
-	section := t.root.get("components").get("securitySchemes")
+	within, name := t.root.get("components"), "securitySchemes"
 	if e == swagger2 {
-		section = t.root.get("securityDefinitions")
+		within, name = t.root, "securityDefinitions"
 	}
-	if section = w.follow(section); section != nil && section.kind == object {
-		w.schemes = section
-		w.blind = section.get("$ref") != nil
+	if within != nil {
+		within = w.follow(within)
+		w.blind = within == nil
+	}
+	if section := within.get(name); section != nil {
+		w.schemes = w.follow(section)
+		w.blind = w.schemes == nil
 	}
 	return w
 }
@@ -94,7 +98,7 @@ func (w *walker) visit(n *node, s *shape) {
 	}
 	if n.kind != object {
 		if n.kind != boolean || !s.boolean {
-			w.wrong(n.line, n.column, fmt.Sprintf("The %s must be an object and is %s.", s.name, kindEn[n.kind]), fmt.Sprintf("%s 应为对象，实际为%s。", s.zh, kindZh[n.kind]))
+			w.wrong(n.line, n.column, fmt.Sprintf("The %s must be an object and is %s.", s.name, kindEn[n.kind]), fmt.Sprintf("%s应为对象，实际为%s。", s.inChinese(), kindZh[n.kind]))
 		}
 		return
 	}
@@ -106,14 +110,14 @@ func (w *walker) visit(n *node, s *shape) {
 		w.seen[v] = true
 	}
 	reference := false
-	if s.ref {
-		if r := n.get("$ref"); r != nil {
-			reference = true
-			w.reference(n, r, s)
-			if !s.any {
-				return
-			}
+	if r := n.get("$ref"); r != nil && s.ref {
+		reference = true
+		w.reference(n, r, s)
+		if !s.any {
+			return
 		}
+	} else if w.elsewhere(n) {
+		return
 	}
 	w.duplicates(n, s)
 	for i := range n.members {
@@ -141,7 +145,7 @@ func (w *walker) visit(n *node, s *shape) {
 	for _, name := range s.required {
 		if !reference && n.get(name) == nil {
 			w.add(&rules.schema, n.line, n.column, pointerOf(append(slices.Clone(w.way), named(name))...), report.Text{
-				En: fmt.Sprintf("The %s has no %s, which it must have.", s.name, name), Zh: fmt.Sprintf("%s 缺少必需的 %s。", s.zh, name)})
+				En: fmt.Sprintf("The %s has no %s, which it must have.", s.name, name), Zh: fmt.Sprintf("%s缺少必需的 %s。", s.inChinese(), name)})
 		}
 	}
 	if s.on != nil {
@@ -156,6 +160,9 @@ var (
 
 func (w *walker) member(m *member, f field) {
 	n := m.value
+	if f.sort != one && f.sort != anything && w.elsewhere(n) {
+		return
+	}
 	switch f.sort {
 	case scalarSort:
 		if n.kind == list || n.kind == object {
@@ -400,6 +407,17 @@ func (w *walker) reference(n, ref *node, s *shape) {
 			En: fmt.Sprintf("What stands beside $ref is ignored (%s); move it to the target, or wrap the reference in allOf.", names),
 			Zh: fmt.Sprintf("$ref 旁的字段（%s）会被忽略，请移到被引用的定义中，或用 allOf 包裹。", names)})
 	}
+}
+
+// elsewhere reports whether a reference stands for n, be it in a place where the
+// specification has none: documents of several files are put together by such.
+func (w *walker) elsewhere(n *node) bool {
+	ref := n.get("$ref")
+	if ref == nil || ref.kind != text {
+		return false
+	}
+	w.reference(n, ref, &shape{any: true})
+	return true
 }
 
 // operation sees to it that its id is its own.

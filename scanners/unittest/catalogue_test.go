@@ -126,6 +126,8 @@ func TestSettingsThatMakeNoSense(t *testing.T) {
 		_, _, err = scanners.Apply(unittest.New(unittest.Config{}), "settings:\n  "+strings.TrimSpace(text)+"\n")
 		require.Error(t, err)
 	}
+	_, _, err := scanners.Apply(unittest.New(unittest.Config{}), "rules: {UT002: off}\nsettings: {passRate: 95.5, code: {.rs: 2}}\n")
+	require.NoError(t, err)
 	a, err := configured(t, "{}")
 	require.NoError(t, err)
 	require.Equal(t, unittest.New(unittest.Config{}).Describe(), a.Describe())

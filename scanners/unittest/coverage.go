@@ -177,7 +177,7 @@ type lines struct {
 
 func newLines(ctx context.Context, r io.Reader, limits Limits) *lines {
 	src := &source{ctx: ctx, r: r, remaining: limits.FileBytes, limits: limits}
-	scanner := bufio.NewScanner(unmarked(src))
+	scanner := bufio.NewScanner(unmarked(src, 32<<10))
 	scanner.Buffer(make([]byte, 0, min(64<<10, limits.LineBytes)), int(limits.LineBytes))
 	return &lines{source: src, scanner: scanner}
 }

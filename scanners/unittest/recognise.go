@@ -109,7 +109,7 @@ const sniffed = 4 << 10
 func textFormat(ctx context.Context, in io.Reader, name string, limits Limits) (format, error) {
 	src := &source{ctx: ctx, r: in, remaining: limits.FileBytes, limits: limits}
 	head := make([]byte, sniffed)
-	n, err := io.ReadFull(unmarked(src), head)
+	n, err := io.ReadFull(unmarked(src, sniffed), head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return noReport, err
 	}
