@@ -15,6 +15,7 @@ import (
 	"github.com/factgate/factgate/domain/configuration"
 	"github.com/factgate/factgate/domain/project"
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/strictyaml"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/internal/zippkg"
 )
@@ -27,29 +28,37 @@ func Apply(s Scanner, text string) (Scanner, configuration.Document, error) {
 	if err != nil {
 		return nil, d, err
 	}
+	var rules error
 	if c, ok := s.(Catalogued); ok {
 		if known := c.Rules(); len(known) > 0 { // none listed: nobody wrote them down
-			if err := d.Check(append(known, SuppressionRules()...)); err != nil {
-				return nil, d, err
-			}
+			rules = d.Check(append(known, SuppressionRules()...))
 		}
 	}
-	if d.Settings == nil {
-		return s, d, nil
-	}
-	settings := Settings{d.Settings}
-	c, ok := s.(Configurable)
-	if !ok {
-		return nil, d, configuration.Invalid(settings.Refuse(report.Text{
-			En: "type " + s.Describe().Type + " has no settings of its own; take settings away",
-			Zh: "类型 " + s.Describe().Type + " 没有自己的设置；请删除 settings",
-		}))
-	}
-	with, err := c.Configure(settings)
-	if err != nil {
-		return nil, d, configuration.Invalid(err)
+	with, settings := configure(s, Settings{d.Settings})
+	var wrongRules, wrongSettings *strictyaml.Error
+	switch {
+	case errors.As(rules, &wrongRules) && errors.As(settings, &wrongSettings):
+		return nil, d, configuration.Invalid(strictyaml.Join(wrongRules, wrongSettings))
+	case rules != nil:
+		return nil, d, rules
+	case settings != nil:
+		return nil, d, configuration.Invalid(settings)
 	}
 	return with, d, nil
+}
+
+func configure(s Scanner, settings Settings) (Scanner, error) {
+	if settings.node == nil {
+		return s, nil
+	}
+	c, ok := s.(Configurable)
+	if !ok {
+		return nil, settings.Refuse(report.Text{
+			En: "type " + s.Describe().Type + " has no settings of its own; take settings away",
+			Zh: "类型 " + s.Describe().Type + " 没有自己的设置；请删除 settings",
+		})
+	}
+	return c.Configure(settings)
 }
 
 // Tried is what a scanner says of a package outside of a runtime.

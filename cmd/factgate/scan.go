@@ -326,7 +326,11 @@ func (s *scan) ask(ctx context.Context, one scanners.Scanner, pkg *zippkg.Packag
 		return got, nil
 	}
 	tried.Coverage.Degraded = append(tried.Coverage.Degraded, scanners.Unopened(pkg)...)
-	got.rules = append(got.rules, scanners.SuppressionRules()...)
+	for _, r := range scanners.SuppressionRules() {
+		if !slices.ContainsFunc(got.rules, func(own report.Rule) bool { return own.ID == r.ID }) {
+			got.rules = append(got.rules, r)
+		}
+	}
 	got.Counts, got.Coverage, got.Findings = &found.counts, &tried.Coverage, found.list
 	severity, _ := tried.Fail.Exceeded(found.counts)
 	got.failed = severity != ""
