@@ -65,6 +65,9 @@ func TestStructure(t *testing.T) {
 		{"update with a list", "UPDATE t a, u b SET a.x = b.x WHERE a.id = b.id; DELETE a FROM t a, u b WHERE a.id = b.id", ""},
 		{"templates as tables", "SELECT a.x FROM {{ ref('t') }} a JOIN {{ ref('u') }} AS b ON a.id = b.id; SELECT a.x FROM ${db}.t_${day} a JOIN ${db}.u b ON a.id = b.id", ""},
 		{"index hints", "SELECT a.x FROM t a FORCE INDEX (i) JOIN u b USE INDEX (j, k) ON a.id = b.id; SELECT a.x FROM t AS a WITH (NOLOCK) JOIN u b WITH (NOLOCK) ON a.id = b.id", ""},
+		{"subqueries in later branches", "SELECT a FROM (SELECT a FROM t) x UNION ALL SELECT b FROM (SELECT b, c FROM u) y UNION ALL SELECT d FROM (SELECT d FROM v UNION ALL SELECT d FROM (SELECT d, e FROM w) z) p", ""},
+		{"answers as tables", "SELECT explain FROM (EXPLAIN actions = 1 SELECT a, b FROM t ORDER BY f(a), b)", ""},
+		{"paste join", "SELECT a.x FROM t a PASTE JOIN u b", ""},
 		{"samples", "SELECT a.x FROM t TABLESAMPLE (10 PERCENT) a JOIN u FINAL b ON a.id = b.id", ""},
 		{"old outer join", "SELECT a.x FROM t a, u b WHERE a.id = b.id (+)", ""},
 
@@ -96,6 +99,8 @@ func TestStructure(t *testing.T) {
 		{"too few", "INSERT INTO x (a, b) SELECT a FROM t", "SQL008"},
 		{"too many in values", "INSERT INTO x (a, b) VALUES (1, 2), (1, 2, 3), (1)", "SQL008"},
 		{"arity fits", "INSERT INTO x (a, b) VALUES (1, f(2, 3)), (3, (SELECT max(c) FROM t)); INSERT INTO x (a, b) SELECT a, CASE WHEN b THEN 1 ELSE 2 END FROM t; INSERT INTO x (a, b) (SELECT a, b FROM t)", ""},
+		{"trailing commas", "INSERT INTO x (a, b, ) VALUES (1, 2), (1, 2, )", ""},
+		{"settings", "SELECT 1 AS a UNION ALL SELECT 2 AS a SETTINGS x = 1, y = 2", ""},
 		{"arity unknown", "INSERT INTO x (a, b) SELECT * FROM (SELECT a, b FROM t) y; INSERT INTO x (a, b) SELECT a, {{ cols }} FROM t; INSERT INTO x (a, b, c) SELECT stack(2, a, b) FROM t; INSERT INTO x (a, b) SELECT explode(m) AS (k, v) FROM t; INSERT INTO x (${cols}) SELECT a FROM t; INSERT INTO x (a, b) SELECT a {{ more }} FROM t", "SQL001"},
 		{"arity with dynamic partitions", "SET hive.exec.dynamic.partition.mode=nonstrict; INSERT INTO x PARTITION (dt) (a, b) SELECT a, b, dt FROM t; INSERT INTO x PARTITION (dt) (a, dt) SELECT a, dt FROM t; INSERT INTO x PARTITION (p = 'a', q) (a) SELECT a, q FROM t", ""},
 		{"arity of each branch", "INSERT INTO x (a, b) SELECT a, b FROM t UNION ALL SELECT a FROM u", "SQL008 SQL025"},

@@ -212,6 +212,9 @@ func (s *Statement) items(p span) (int, bool) {
 			}
 		}
 	}
+	if start == int(p.to) { // (a, b, )
+		n--
+	}
 	return n, true
 }
 
