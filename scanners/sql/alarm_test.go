@@ -29,7 +29,7 @@ func TestStructure(t *testing.T) {
 		{"comma join, linked by full names", "SELECT t.x, u.y FROM db.t, db.u WHERE db.t.id = u.id; SELECT t.x FROM t, u WHERE t.id = u.id", ""},
 		{"comma joins, linked through the third", "SELECT a.x FROM t a, u b, v c WHERE a.id = c.id AND b.id = c.id", ""},
 		{"comma joins, one loose", "SELECT a.x FROM t a, u b, v c WHERE a.id = b.id", "SQL003"},
-		{"TPC-DS, without qualifiers", "SELECT i_item_id, d_year FROM store_sales, item, date_dim WHERE ss_item_sk = i_item_sk AND ss_sold_date_sk = d_date_sk AND d_year = 2000", "SQL037"},
+		{"TPC-DS, without qualifiers", "SELECT i_item_id, d_year FROM store_sales, item, date_dim WHERE ss_item_sk = i_item_sk AND ss_sold_date_sk = d_date_sk AND d_year = 2000", ""},
 		{"linked inside brackets", "SELECT a.x FROM t a, u b WHERE (a.id = b.id) AND ((a.z = 1 OR b.z = 2))", ""},
 		{"linked in both branches of OR", "SELECT a.x FROM t a, u b WHERE (a.id = b.id AND a.z = 1) OR (a.id = b.id AND b.z = 2)", ""},
 		{"linked by a function", "SELECT a.x FROM t a, u b WHERE concat(a.x, '-') = b.x", ""},
@@ -108,7 +108,7 @@ func TestStructure(t *testing.T) {
 		{"union", "SELECT a, b FROM t UNION ALL SELECT a FROM u", "SQL025"},
 		{"union in brackets", "(SELECT a, b FROM t) UNION ALL (SELECT a FROM u)", "SQL025"},
 		{"union in a table expression", "WITH x AS (SELECT a FROM t UNION ALL SELECT a, b FROM u) SELECT x.a FROM x", "SQL025"},
-		{"unions that fit", "SELECT a, b FROM t UNION ALL SELECT a, f(b, c) FROM u UNION ALL SELECT DISTINCT a, b FROM v; SELECT a, b FROM (SELECT a, b FROM t UNION ALL (SELECT a, b FROM u)) x; SELECT a FROM ((SELECT a FROM t) UNION ALL (SELECT a FROM u)) x JOIN ((SELECT b FROM v) UNION ALL SELECT b FROM w) y ON x.a = y.b", "SQL037"},
+		{"unions that fit", "SELECT a, b FROM t UNION ALL SELECT a, f(b, c) FROM u UNION ALL SELECT DISTINCT a, b FROM v; SELECT a, b FROM (SELECT a, b FROM t UNION ALL (SELECT a, b FROM u)) x; SELECT a FROM ((SELECT a FROM t) UNION ALL (SELECT a FROM u)) x JOIN ((SELECT b FROM v) UNION ALL SELECT b FROM w) y ON x.a = y.b", ""},
 		{"except is no union", "SELECT * EXCEPT (a) FROM t", "SQL001"},
 
 		// SQL026, SQL028
@@ -142,7 +142,7 @@ func TestStructure(t *testing.T) {
 		{"semi join shows one table", "SELECT x FROM t LEFT SEMI JOIN u ON t.id = u.id", ""},
 		{"using", "SELECT id, t.x FROM t JOIN u USING (id)", ""},
 		{"known columns", "CREATE TABLE IF NOT EXISTS ods_t (id INT COMMENT 'i', x INT COMMENT 'x') COMMENT 't'; CREATE TABLE IF NOT EXISTS ods_u (uid INT COMMENT 'i', y INT COMMENT 'y') COMMENT 'u'; SELECT x, y FROM ods_t JOIN ods_u ON id = uid", ""},
-		{"known columns, in both", "CREATE TABLE IF NOT EXISTS ods_t (id INT COMMENT 'i', x INT COMMENT 'x') COMMENT 't'; CREATE TABLE IF NOT EXISTS ods_u (uid INT COMMENT 'i', x INT COMMENT 'y') COMMENT 'u'; SELECT x FROM ods_t JOIN ods_u ON id = uid", "SQL037"},
+		{"known columns, in both", "CREATE TABLE IF NOT EXISTS ods_t (id INT COMMENT 'i', x INT COMMENT 'x') COMMENT 't'; CREATE TABLE IF NOT EXISTS ods_u (uid INT COMMENT 'i', x INT COMMENT 'y') COMMENT 'u'; SELECT x FROM ods_t t JOIN ods_u u ON t.id = u.uid", "SQL037"},
 		{"columns of subqueries", "SELECT p, q FROM (SELECT id, a AS p FROM t) x JOIN (SELECT uid, b AS q FROM u) y ON x.id = y.uid; WITH x AS (SELECT id, p FROM t), y AS (SELECT uid, q FROM u) SELECT p, q FROM x JOIN y ON x.id = y.uid", ""},
 
 		// SQL038
