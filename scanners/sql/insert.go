@@ -281,7 +281,7 @@ func (c *catalogue) known(n tableName) bool {
 
 // dynamicPartitionStrict is SQL007.
 func dynamicPartitionStrict(s *Statement, out *hits) {
-	if s.file.dialect != Hive || s.file.dynamic || s.conditional {
+	if s.file.dialect != Hive || s.file.dynamic || s.file.tables.nonstrict || s.conditional {
 		return
 	}
 	for _, x := range s.insertions() {
