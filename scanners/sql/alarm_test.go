@@ -29,7 +29,7 @@ func TestStructure(t *testing.T) {
 		{"comma join, linked by full names", "SELECT t.x, u.y FROM db.t, db.u WHERE db.t.id = u.id; SELECT t.x FROM t, u WHERE t.id = u.id", ""},
 		{"comma joins, linked through the third", "SELECT a.x FROM t a, u b, v c WHERE a.id = c.id AND b.id = c.id", ""},
 		{"comma joins, one loose", "SELECT a.x FROM t a, u b, v c WHERE a.id = b.id", "SQL003"},
-		{"TPC-DS, without qualifiers", "SELECT i_item_id, d_year FROM store_sales, item, date_dim WHERE ss_item_sk = i_item_sk AND ss_sold_date_sk = d_date_sk AND d_year = 2000", "SQL037"},
+		{"TPC-DS, without qualifiers", "SELECT i_item_id, d_year FROM store_sales, item, date_dim WHERE ss_item_sk = i_item_sk AND ss_sold_date_sk = d_date_sk AND d_year = 2000", ""},
 		{"linked inside brackets", "SELECT a.x FROM t a, u b WHERE (a.id = b.id) AND ((a.z = 1 OR b.z = 2))", ""},
 		{"linked in both branches of OR", "SELECT a.x FROM t a, u b WHERE (a.id = b.id AND a.z = 1) OR (a.id = b.id AND b.z = 2)", ""},
 		{"linked by a function", "SELECT a.x FROM t a, u b WHERE concat(a.x, '-') = b.x", ""},
@@ -65,6 +65,9 @@ func TestStructure(t *testing.T) {
 		{"update with a list", "UPDATE t a, u b SET a.x = b.x WHERE a.id = b.id; DELETE a FROM t a, u b WHERE a.id = b.id", ""},
 		{"templates as tables", "SELECT a.x FROM {{ ref('t') }} a JOIN {{ ref('u') }} AS b ON a.id = b.id; SELECT a.x FROM ${db}.t_${day} a JOIN ${db}.u b ON a.id = b.id", ""},
 		{"index hints", "SELECT a.x FROM t a FORCE INDEX (i) JOIN u b USE INDEX (j, k) ON a.id = b.id; SELECT a.x FROM t AS a WITH (NOLOCK) JOIN u b WITH (NOLOCK) ON a.id = b.id", ""},
+		{"subqueries in later branches", "SELECT a FROM (SELECT a FROM t) x UNION ALL SELECT b FROM (SELECT b, c FROM u) y UNION ALL SELECT d FROM (SELECT d FROM v UNION ALL SELECT d FROM (SELECT d, e FROM w) z) p", ""},
+		{"answers as tables", "SELECT explain FROM (EXPLAIN actions = 1 SELECT a, b FROM t ORDER BY f(a), b)", ""},
+		{"paste join", "SELECT a.x FROM t a PASTE JOIN u b", ""},
 		{"samples", "SELECT a.x FROM t TABLESAMPLE (10 PERCENT) a JOIN u FINAL b ON a.id = b.id", ""},
 		{"old outer join", "SELECT a.x FROM t a, u b WHERE a.id = b.id (+)", ""},
 
@@ -96,6 +99,8 @@ func TestStructure(t *testing.T) {
 		{"too few", "INSERT INTO x (a, b) SELECT a FROM t", "SQL008"},
 		{"too many in values", "INSERT INTO x (a, b) VALUES (1, 2), (1, 2, 3), (1)", "SQL008"},
 		{"arity fits", "INSERT INTO x (a, b) VALUES (1, f(2, 3)), (3, (SELECT max(c) FROM t)); INSERT INTO x (a, b) SELECT a, CASE WHEN b THEN 1 ELSE 2 END FROM t; INSERT INTO x (a, b) (SELECT a, b FROM t)", ""},
+		{"trailing commas", "INSERT INTO x (a, b, ) VALUES (1, 2), (1, 2, )", ""},
+		{"settings", "SELECT 1 AS a UNION ALL SELECT 2 AS a SETTINGS x = 1, y = 2", ""},
 		{"arity unknown", "INSERT INTO x (a, b) SELECT * FROM (SELECT a, b FROM t) y; INSERT INTO x (a, b) SELECT a, {{ cols }} FROM t; INSERT INTO x (a, b, c) SELECT stack(2, a, b) FROM t; INSERT INTO x (a, b) SELECT explode(m) AS (k, v) FROM t; INSERT INTO x (${cols}) SELECT a FROM t; INSERT INTO x (a, b) SELECT a {{ more }} FROM t", "SQL001"},
 		{"arity with dynamic partitions", "SET hive.exec.dynamic.partition.mode=nonstrict; INSERT INTO x PARTITION (dt) (a, b) SELECT a, b, dt FROM t; INSERT INTO x PARTITION (dt) (a, dt) SELECT a, dt FROM t; INSERT INTO x PARTITION (p = 'a', q) (a) SELECT a, q FROM t", ""},
 		{"arity of each branch", "INSERT INTO x (a, b) SELECT a, b FROM t UNION ALL SELECT a FROM u", "SQL008 SQL025"},
@@ -103,7 +108,7 @@ func TestStructure(t *testing.T) {
 		{"union", "SELECT a, b FROM t UNION ALL SELECT a FROM u", "SQL025"},
 		{"union in brackets", "(SELECT a, b FROM t) UNION ALL (SELECT a FROM u)", "SQL025"},
 		{"union in a table expression", "WITH x AS (SELECT a FROM t UNION ALL SELECT a, b FROM u) SELECT x.a FROM x", "SQL025"},
-		{"unions that fit", "SELECT a, b FROM t UNION ALL SELECT a, f(b, c) FROM u UNION ALL SELECT DISTINCT a, b FROM v; SELECT a, b FROM (SELECT a, b FROM t UNION ALL (SELECT a, b FROM u)) x; SELECT a FROM ((SELECT a FROM t) UNION ALL (SELECT a FROM u)) x JOIN ((SELECT b FROM v) UNION ALL SELECT b FROM w) y ON x.a = y.b", "SQL037"},
+		{"unions that fit", "SELECT a, b FROM t UNION ALL SELECT a, f(b, c) FROM u UNION ALL SELECT DISTINCT a, b FROM v; SELECT a, b FROM (SELECT a, b FROM t UNION ALL (SELECT a, b FROM u)) x; SELECT a FROM ((SELECT a FROM t) UNION ALL (SELECT a FROM u)) x JOIN ((SELECT b FROM v) UNION ALL SELECT b FROM w) y ON x.a = y.b", ""},
 		{"except is no union", "SELECT * EXCEPT (a) FROM t", "SQL001"},
 
 		// SQL026, SQL028
@@ -137,7 +142,7 @@ func TestStructure(t *testing.T) {
 		{"semi join shows one table", "SELECT x FROM t LEFT SEMI JOIN u ON t.id = u.id", ""},
 		{"using", "SELECT id, t.x FROM t JOIN u USING (id)", ""},
 		{"known columns", "CREATE TABLE IF NOT EXISTS ods_t (id INT COMMENT 'i', x INT COMMENT 'x') COMMENT 't'; CREATE TABLE IF NOT EXISTS ods_u (uid INT COMMENT 'i', y INT COMMENT 'y') COMMENT 'u'; SELECT x, y FROM ods_t JOIN ods_u ON id = uid", ""},
-		{"known columns, in both", "CREATE TABLE IF NOT EXISTS ods_t (id INT COMMENT 'i', x INT COMMENT 'x') COMMENT 't'; CREATE TABLE IF NOT EXISTS ods_u (uid INT COMMENT 'i', x INT COMMENT 'y') COMMENT 'u'; SELECT x FROM ods_t JOIN ods_u ON id = uid", "SQL037"},
+		{"known columns, in both", "CREATE TABLE IF NOT EXISTS ods_t (id INT COMMENT 'i', x INT COMMENT 'x') COMMENT 't'; CREATE TABLE IF NOT EXISTS ods_u (uid INT COMMENT 'i', x INT COMMENT 'y') COMMENT 'u'; SELECT x FROM ods_t t JOIN ods_u u ON t.id = u.uid", "SQL037"},
 		{"columns of subqueries", "SELECT p, q FROM (SELECT id, a AS p FROM t) x JOIN (SELECT uid, b AS q FROM u) y ON x.id = y.uid; WITH x AS (SELECT id, p FROM t), y AS (SELECT uid, q FROM u) SELECT p, q FROM x JOIN y ON x.id = y.uid", ""},
 
 		// SQL038

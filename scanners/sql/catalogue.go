@@ -9,14 +9,15 @@ import (
 // catalogue is what the whole package says about its tables. It is filled by a first
 // pass over all files, and only read in the second.
 type catalogue struct {
-	tables  map[string]*knownTable // by db.name, and by name alone
-	aliased map[string]bool        // names that more than one database has
-	remarks map[string]bool        // tables with COMMENT ON TABLE
-	notes   map[string]int         // columns with COMMENT ON COLUMN, by table
-	days    map[string]bool        // partition columns that hold a day, by their names
-	cells   int                    // columns kept
-	full    bool                   // more was declared than is kept
-	layered bool                   // tables are named by layers
+	tables    map[string]*knownTable // by db.name, and by name alone
+	aliased   map[string]bool        // names that more than one database has
+	remarks   map[string]bool        // tables with COMMENT ON TABLE
+	notes     map[string]int         // columns with COMMENT ON COLUMN, by table
+	days      map[string]bool        // partition columns that hold a day, by their names
+	cells     int                    // columns kept
+	full      bool                   // more was declared than is kept
+	nonstrict bool                   // a script or a file of settings permits dynamic partitions for others
+	layered   bool                   // tables are named by layers
 }
 
 // table is a table that the package creates.

@@ -104,6 +104,14 @@ func TestTablesOfAllFilesCount(t *testing.T) {
 		entry{"j/b.hql", "-- b\nSELECT a.x FROM dwd_a a"}))
 }
 
+func TestDynamicPartitionsArePermittedElsewhere(t *testing.T) {
+	job := entry{"j/b.hql", "-- b\nINSERT OVERWRITE TABLE dwd_a PARTITION (dt) SELECT a, dt FROM ods_a WHERE dt >= '${d}'"}
+	require.Equal(t, []string{"SQL007 j/b.hql:2:30"}, placed(t, job))
+	require.Empty(t, placed(t, job, entry{"j/run.sh", "hive -hiveconf hive.exec.dynamic.partition.mode=nonstrict -f b.hql\n"}))
+	require.Empty(t, placed(t, job, entry{"j/settings.hql", "-- settings\nSET hive.exec.dynamic.partition.mode=nonstrict;\nSET x=1;\n"}))
+	require.NotEmpty(t, placed(t, job, entry{"j/c.hql", "-- c\nSET hive.exec.dynamic.partition.mode=nonstrict;\nSELECT a FROM t;\n"}))
+}
+
 func TestDecideLooksInside(t *testing.T) {
 	s := New()
 	for _, c := range []struct {

@@ -77,7 +77,7 @@ func (a *analyst) survey(ctx context.Context, path, text string, of *piece) (*fi
 	steps := 0
 	for n, opt := range readings(dialect, text) {
 		split := newSplitter(text, opt, &a.buffer, v)
-		whole := true
+		whole, sets := true, true
 		v.database = ""
 		var seen votes
 		keep := newScript(a.room)
@@ -89,6 +89,7 @@ func (a *analyst) survey(ctx context.Context, path, text string, of *piece) (*fi
 			s.within = split.routine
 			seen.count(s)
 			v.notice(s)
+			sets = sets && (s.Verb == lex.Set || s.Verb == lex.Use || s.Verb == lex.Add || s.Len() == 0)
 			if s.unclosed < 0 && !s.end.Unterminated && !s.oversized {
 				a.tables.learn(s, v.database)
 			}
@@ -97,6 +98,7 @@ func (a *analyst) survey(ctx context.Context, path, text string, of *piece) (*fi
 			a.buffer.Tokens, a.buffer.Comments, a.buffer.shape, a.buffer.inserts = s.Tokens, s.Comments, s.shape, s.inserts
 		}
 		steps += split.lex.Steps()
+		a.tables.nonstrict = a.tables.nonstrict || sets && v.dynamic
 		if n == 0 || whole {
 			v.reading, v.kept, vote = opt, keep, seen
 		}

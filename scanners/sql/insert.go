@@ -212,6 +212,9 @@ func (s *Statement) items(p span) (int, bool) {
 			}
 		}
 	}
+	if start == int(p.to) { // (a, b, )
+		n--
+	}
 	return n, true
 }
 
@@ -278,7 +281,7 @@ func (c *catalogue) known(n tableName) bool {
 
 // dynamicPartitionStrict is SQL007.
 func dynamicPartitionStrict(s *Statement, out *hits) {
-	if s.file.dialect != Hive || s.file.dynamic || s.conditional {
+	if s.file.dialect != Hive || s.file.dynamic || s.file.tables.nonstrict || s.conditional {
 		return
 	}
 	for _, x := range s.insertions() {

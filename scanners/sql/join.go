@@ -1,6 +1,8 @@
 package sql
 
 import (
+	"strings"
+
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/scanners/sql/lex"
 )
@@ -233,14 +235,14 @@ func (s *Statement) singleRow(src *source) bool {
 	return false
 }
 
-// aggregate reports whether a function folds rows.
+// aggregate reports whether a function folds rows. ClickHouse builds many names from
+// few: sumIf, uniqExact, quantileExactForEach.
 func aggregate(name string) bool {
-	if len(name) > 14 {
-		return false
-	}
-	switch asciiFold(name) {
-	case "max", "min", "sum", "avg", "count", "max_by", "min_by", "any_value", "group_concat", "collect_list", "collect_set", "string_agg", "uniq", "uniqexact", "anylast", "any", "argmax", "argmin", "percentile", "first_value", "approx_distinct":
-		return true
+	name = asciiFold(name)
+	for _, word := range [...]string{"max", "min", "sum", "avg", "count", "any", "group", "collect", "string_agg", "array_agg", "uniq", "arg", "quantile", "median", "percentile", "first_value", "last_value", "approx", "stddev", "variance", "var_", "bit_", "bool_", "every", "topk", "corr", "wm_concat", "listagg", "json_agg", "jsonb_agg"} {
+		if strings.HasPrefix(name, word) {
+			return true
+		}
 	}
 	return false
 }

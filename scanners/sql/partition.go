@@ -456,7 +456,8 @@ func (s *Statement) numberLiteral(from, to int) bool {
 
 // ambiguousColumn is SQL037: once in a block. A column without a qualifier counts when
 // it is a whole item of a clause, and neither a name that the statement gives itself
-// nor a column of one known source alone.
+// nor a column of one known source alone. Queries that qualify nothing rely on names
+// that say their table, such as ss_item_sk, and are left alone.
 func ambiguousColumn(s *Statement, out *hits) {
 	if s.conditional {
 		return
@@ -467,10 +468,24 @@ func ambiguousColumn(s *Statement, out *hits) {
 		if b.count < 2 || b.count > maxLinked || !s.manyTables(b) {
 			continue
 		}
-		if c := s.unqualified(b); c >= 0 {
+		if c := s.unqualified(b); c >= 0 && s.qualifiesSome(b) {
 			out.tokens(s, c, c)
 		}
 	}
+}
+
+// qualifiesSome reports whether a block says of some column whose it is.
+func (s *Statement) qualifiesSome(b *block) bool {
+	some := false
+	look := func(p span) {
+		if some || p.empty() {
+			return
+		}
+		s.mentions(int(p.from), int(p.to), func(m mention) { some = some || m.qualifier >= 0 && s.sourceNamed(b, m) >= 0 })
+	}
+	look(b.parts[listClause])
+	s.conditions(b, look)
+	return some
 }
 
 // manyTables reports whether at least two sources have columns that the block sees,

@@ -396,7 +396,7 @@ func table() []rule {
 		{
 			Rule: report.Rule{
 				ID: "SQL037", Severity: report.Warning,
-				Message:   report.Text{En: "A column without a table in a query of several; say whose it is.", Zh: "多表查询中的字段未注明所属表，请加上表别名。"},
+				Message:   report.Text{En: "A column without a table in a query of several tables; say whose it is.", Zh: "多表查询中的字段未注明所属表，请加上表别名。"},
 				Rationale: report.Text{En: "It breaks, or silently means another column, when a table gets a column of that name.", Zh: "任一表新增同名字段后，语句会报错或悄然取错字段。"},
 				Bad:       "SELECT a.id, name FROM dwd_order a JOIN dim_user b ON a.user_id = b.id;\n",
 				Good:      "SELECT a.id, b.name FROM dwd_order a JOIN dim_user b ON a.user_id = b.id;\n", Syntax: "sql",

@@ -216,6 +216,9 @@ func (w *work) pieces(ctx context.Context, f *zippkg.File) (found []piece, reaso
 		var text zippkg.Text
 		if text, err = w.texts.read(f); err == nil && !text.Undecodable {
 			found = pieces(kind, text.Content)
+			if kind == shellScript && containsFold(text.Content, "partition.mode=nonstrict") { // hive -hiveconf
+				w.analyst.tables.nonstrict = true
+			}
 		}
 	}
 	switch {

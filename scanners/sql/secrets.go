@@ -84,6 +84,9 @@ func (s *Statement) passwordClause(i int) int {
 		return 0
 	}
 	n++
+	if s.is(n, "RANDOM") || s.is(n, "EXTERNALLY") { // MySQL: BY RANDOM PASSWORD
+		return 0
+	}
 	if s.Kind(n) == lex.Word && s.Keyword(n) == lex.None && secret(s.Text(n)) {
 		return n // Oracle: IDENTIFIED BY tiger
 	}
