@@ -88,6 +88,7 @@ web-check: web ## Rebuild console/dist and fail if it differs from what is commi
 .PHONY: golden
 golden: ## Rewrite golden files after an intended change; read the diff
 	$(GO) test ./scanners/... ./domain/... -update
+	$(GO) test ./cmd/factgate -run TestThePagesOfRulesAreThoseOfTheCode -update
 
 .PHONY: clean
 clean: ## Remove what was built (data folders stay)

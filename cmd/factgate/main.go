@@ -91,7 +91,7 @@ can be traced.
 	cmd.AddCommand(roleCommands()...)
 	cmd.PersistentFlags().String("lang", "", "language of texts: zh or en (default: FACTGATE_LANG, else the locale)")
 	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), explainCommand(), dossierCommand(), rulesCommand(), nodeCommand())
-	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), deadLettersCommand(), scannersCommand(), readModelCommand(), trendsCommand())
+	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), catalogueCommand(), deadLettersCommand(), scannersCommand(), readModelCommand(), trendsCommand())
 	cmd.AddCommand(showCommand(), projectCommand(), personsCommand(), blobsCommand(), scanCommand(), waiversCommand())
 	return cmd
 }
