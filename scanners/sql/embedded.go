@@ -90,17 +90,19 @@ func marked(kind carrier, text string) bool {
 }
 
 // containsFold is strings.Contains in any case of ASCII letters; word is in lower case.
-func containsFold(text, word string) bool {
+func containsFold(text, word string) bool { return indexFold(text, word) >= 0 }
+
+func indexFold(text, word string) int {
 	first, upper := word[0], word[0]&^0x20
 	for i := 0; i+len(word) <= len(text); i++ {
 		if c := text[i]; c != first && c != upper {
 			continue
 		}
 		if strings.EqualFold(text[i:i+len(word)], word) {
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // pieces finds the SQL in a text file. What is broken holds none: that it is broken is
@@ -513,8 +515,33 @@ func holdsSQL(ctx context.Context, f *zippkg.File) (bool, error) {
 	if len(head) < headBytes || kind == shellScript {
 		return len(pieces(kind, head)) > 0, nil
 	}
-	// The beginning of a document cannot be read as a whole; the key is enough.
-	return true, nil
+	// The beginning of a document cannot be read as a document; the type of a task is
+	// enough.
+	return namesSQLTask(head), nil
+}
+
+// namesSQLTask reports whether a text gives a task a type whose code is SQL.
+func namesSQLTask(text string) bool {
+	for _, key := range [...]string{"tasktypeid", "task_type_id", "task-type-id", "tasktype"} {
+		for rest := text; ; {
+			i := indexFold(rest, key)
+			if i < 0 {
+				break
+			}
+			rest = rest[i+len(key):]
+			value := strings.TrimLeft(rest[:min(len(rest), 20)], "\"' :\t")
+			n := 0
+			for n < len(value) && '0' <= value[n] && value[n] <= '9' {
+				n++
+			}
+			if id, err := strconv.Atoi(value[:n]); err == nil {
+				if _, ok := sqlTasks[id]; ok {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // beginning reads the first bytes of a file, decoded. A file that cannot be read has

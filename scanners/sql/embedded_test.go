@@ -123,6 +123,8 @@ func TestDecideLooksInside(t *testing.T) {
 		{false, entry{"j/a.py", "hive -e \"DELETE FROM a\""}},
 		{true, entry{"w/a.json", `{"TaskTypeId":34,"CodeContent":"` + base64.StdEncoding.EncodeToString([]byte("SELECT 1")) + `"}`}},
 		{false, entry{"w/a.json", `{"a": 1}`}},
+		{true, entry{"w/a.json", `{"TaskTypeId": "34","CodeContent":"` + strings.Repeat("QUFB", headBytes/4) + `"}`}},
+		{false, entry{"w/a.json", `{"TaskTypeId": 30,"CodeContent":"` + strings.Repeat("QUFB", headBytes/4) + `"}`}},
 		{true, entry{"t/a.xlsx", book(t, "x", []any{"name", "SQL"}, []any{"a", "DELETE FROM b"})}},
 		{false, entry{"t/a.xlsx", book(t, "x", []any{"name", "command"}, []any{"a", "sh a.sh"})}},
 		{false, entry{"t/a.xlsx", "no workbook"}},
