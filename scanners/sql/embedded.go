@@ -29,6 +29,7 @@ type piece struct {
 	// every place is known; of others, which have a pointer or a cell, only this one.
 	line, column  int
 	pointer, cell string
+	depth         int // how many objects and arrays stand around a pointer
 }
 
 // inside reports whether the piece has places of its own.
@@ -176,7 +177,7 @@ func (t *taskFinder) leave() {
 	}
 	if o.kind < 0 { // only one object further out is asked
 		for _, p := range o.coded {
-			if strings.Count(p.pointer, "/") == n+1 {
+			if p.depth == n+1 {
 				around.coded = append(around.coded, p)
 			}
 		}
@@ -203,7 +204,7 @@ func (t *taskFinder) scalar(key, value string, line, column int) {
 		}
 	case "codecontent":
 		if text, ok := decodeCode(value); ok && len(o.coded) < maxPieces {
-			o.coded = append(o.coded, piece{text: text, line: line, column: column, pointer: t.pointer(key)})
+			o.coded = append(o.coded, piece{text: text, line: line, column: column, pointer: t.pointer(key), depth: n})
 		}
 	}
 }
@@ -212,7 +213,12 @@ func (t *taskFinder) scalar(key, value string, line, column int) {
 func (t *taskFinder) pointer(key string) string {
 	var b strings.Builder
 	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	const long = 500
 	for _, o := range t.open[1:] {
+		if b.Len()+len(o.key) > long {
+			b.WriteString("/…") // nobody reads on
+			break
+		}
 		b.WriteByte('/')
 		b.WriteString(escape.Replace(o.key))
 	}
@@ -389,8 +395,12 @@ func workbookPieces(ctx context.Context, f *zippkg.File, rows int) ([]piece, err
 func sheetPieces(ctx context.Context, book *xlsx.Workbook, sheet xlsx.Sheet, most int, found *[]piece) error {
 	rows := book.Rows(ctx, sheet)
 	defer rows.Close()
+	bytes := 0
+	for _, p := range *found {
+		bytes += len(p.text)
+	}
 	var columns []int
-	for n := 0; rows.Next() && (most == 0 || n < most) && len(*found) < maxPieces; n++ {
+	for n := 0; rows.Next() && (most == 0 || n < most) && len(*found) < maxPieces && bytes < maxText; n++ {
 		row := rows.Row()
 		if len(columns) == 0 {
 			if n >= headerRows {
@@ -414,6 +424,7 @@ func sheetPieces(ctx context.Context, book *xlsx.Workbook, sheet xlsx.Sheet, mos
 			if columns[next] != c.Column || len(c.Value) < len("drop x") {
 				continue
 			}
+			bytes += len(c.Value)
 			cell := "'" + strings.ReplaceAll(sheet.Name, "'", "''") + "'!" + xlsx.CellName(c.Column, row.Number)
 			if startsSQL(c.Value) {
 				*found = append(*found, piece{text: c.Value, cell: cell})

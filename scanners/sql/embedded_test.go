@@ -138,6 +138,19 @@ func TestDecideLooksInside(t *testing.T) {
 	}
 }
 
+// What is opened and never closed must not be looked for again and again; the test
+// would not end.
+func TestHostileScripts(t *testing.T) {
+	for _, unit := range []string{"$(", "`a ", "${", "hive -e \"$x\" ", "<<A ", "<<A\n", "\"", "'", "\\", "hive -e $(", "x=\"$(", "$(()", "hive -e ${x "} {
+		shellPieces("x=\"" + strings.Repeat("SELECT 1 AS a; ", 1<<14) + "\"\n" + strings.Repeat(unit, 4<<20/len(unit)))
+	}
+	long := strings.Repeat("k", 1<<20)
+	one := `{"TaskTypeId":34,"CodeContent":"U0VMRUNUIDE="}`
+	found := jsonPieces(`{"` + long + `":[` + strings.Repeat(one+",", 10_000) + one + `]}`)
+	require.Len(t, found, 10_001)
+	require.Less(t, len(found[0].pointer), 1000)
+}
+
 func FuzzPieces(f *testing.F) {
 	for _, seed := range []string{"hive -e \"a\" <<E\nb\nE\n", "x='a' ; mysql -e \"$x\"", "hive -e '\\", "cat <<-'A' <<B | hive\n\tA\nB", "${hive -e `x` $(y", `{"TaskTypeId":34,"CodeContent":"U0VMRUNUIDE="}`, "a: {TaskTypeId: 34, CodeContent: U0VMRUNUIDE=}"} {
 		f.Add(seed)
