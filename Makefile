@@ -1,5 +1,6 @@
-# Every target that needs PostgreSQL, a C compiler, Chromium, Node.js or ShellCheck
-# installs Debian's package when it is missing and it may, or says in one line what to type.
+# Every target that needs PostgreSQL, a C compiler, Chromium, Node.js, Python or
+# ShellCheck installs Debian's package when it is missing and it may, or says in one
+# line what to type.
 SHELL := /bin/sh
 GO ?= go
 PORT ?= 8080
@@ -28,7 +29,7 @@ examples: ## Pack the example packages into bin/examples
 	$(GO) run ./examples/pack -out bin/examples
 
 .PHONY: test
-test: postgres compiler chromium node shellcheck ## Run every test, with the race detector
+test: postgres compiler chromium node python shellcheck ## Run every test, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m ./...
 
@@ -60,8 +61,16 @@ bench-store: build postgres ## Measure the event store beside its peers and floo
 bench-readmodel: build postgres node ## Measure the read model beside its peers and its floor (ARGS='-quick', '-parts rebuild,live', …)
 	cd bench && $(GO) run ./readmodel -factgate ../bin/factgate $(ARGS)
 
+.PHONY: bench-scan
+bench-scan: node compiler sqlfluff ## Measure the scanners beside their peers (ARGS='-quick', '-parts sql,zip', …)
+	cd bench && $(GO) run ./scan $(ARGS)
+
+.PHONY: calibrate
+calibrate: ## Run the SQL scanner over published SQL and say what was not understood (ARGS='-examples 5'); PostgreSQL's needs deb-src
+	cd bench && $(GO) run ./calibrate $(ARGS)
+
 .PHONY: bench-smoke
-bench-smoke: postgres node ## See that bench-store and bench-readmodel still work; their module is not part of make test
+bench-smoke: postgres node compiler sqlfluff ## See that the bench-… targets still work; their module is not part of make test
 	cd bench && $(GO) vet ./... && $(GO) test -timeout 10m ./...
 
 .PHONY: lint
@@ -79,12 +88,13 @@ web-check: web ## Rebuild console/dist and fail if it differs from what is commi
 .PHONY: golden
 golden: ## Rewrite golden files after an intended change; read the diff
 	$(GO) test ./scanners/... ./domain/... -update
+	$(GO) test ./cmd/factgate -run TestThePagesOfRulesAreThoseOfTheCode -update
 
 .PHONY: clean
 clean: ## Remove what was built (data folders stay)
 	rm -rf bin
 
-.PHONY: postgres compiler chromium node shellcheck
+.PHONY: postgres compiler chromium node python shellcheck sqlfluff
 postgres:
 	@sh scripts/ensure-postgres.sh
 compiler:
@@ -93,5 +103,9 @@ chromium:
 	@sh scripts/ensure-chromium.sh
 node:
 	@sh scripts/ensure-node.sh
+python:
+	@sh scripts/ensure-python.sh
 shellcheck:
 	@sh scripts/ensure-shellcheck.sh
+sqlfluff:
+	@sh scripts/ensure-sqlfluff.sh

@@ -65,8 +65,9 @@ const (
 	MaxLeases = 32          // of an instance at once
 	MaxWait   = time.Minute // of a poll
 	// spareDeliveries is how many more than its leases a seat takes, so that one in
-	// its backoff keeps no lease from others.
-	spareDeliveries = 8
+	// its backoff keeps no lease from others. What they keep from other instances
+	// meanwhile goes back after a quarter of Idle.
+	spareDeliveries = 2
 )
 
 // Worker is an instance of a scanner that asks here.

@@ -230,7 +230,7 @@ func (s *seat) watch() {
 		var back []held
 		if s.polls == 0 {
 			s.ready = slices.DeleteFunc(s.ready, func(o offer) bool {
-				stale := time.Since(o.since) > idle
+				stale := time.Since(o.since) > idle/4
 				if stale {
 					back = append(back, o.held)
 				}

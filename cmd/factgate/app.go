@@ -35,7 +35,7 @@ import (
 // config says what an app is made of.
 type config struct {
 	only       role   // the one role of this process; all of them if empty
-	blobs      string // folder of the blobs; in the data folder if empty
+	blobs      string // folder or s3:// address of the blobs; in the data folder if empty
 	data       string // folder of node, cluster and blobs
 	listen     string
 	scrape     string // address of /metrics alone; none if empty: the api serves it
@@ -48,7 +48,8 @@ type config struct {
 	external   externals
 	scanMemory int64 // MiB; a share of what there is if 0
 	retention  retention.Policy
-	details    time.Duration // after which findings are pruned; 0: never
+	details    time.Duration           // after which findings are pruned; 0: never
+	channel    scanners.ChannelOptions // for scanners over HTTP
 	logger     *slog.Logger
 }
 
@@ -100,7 +101,7 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 			return nil, fmt.Errorf("data folder: %w", err)
 		}
 	}
-	blobs, err := c.openBlobs()
+	blobs, err := c.openBlobs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}
@@ -210,12 +211,12 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	a.role(func(ctx context.Context) error { tendPeople(ctx, use, c.logger); return nil })
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
 		Commands: use, RuleBook: commands.NewRuleBook(log),
-		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}).WithRuleSets(commands.NewRuleBook(log)), HasBlob: blobReader{blobs}.has, Logger: c.logger, Answered: a.metrics.Answered,
+		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}).WithRuleSets(commands.NewRuleBook(log)), HasBlob: blobReader{blobs}.has, CheckConfiguration: checkConfiguration, Logger: c.logger, Answered: a.metrics.Answered,
 	})
 	if err != nil {
 		return err
 	}
-	channel := scanners.NewChannel(scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, scanners.ChannelOptions{})
+	channel := scanners.NewChannel(scanners.Parts{Log: log, Blobs: blobs, Logger: c.logger}, c.channel)
 	a.role(channel.Run)
 	server := &http.Server{
 		Handler: httpapi.New(httpapi.Parts{
