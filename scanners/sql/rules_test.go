@@ -60,7 +60,11 @@ func TestEveryRuleKeepsItsExamples(t *testing.T) {
 			require.Len(t, coverage.Degraded, coverage.Eligible-coverage.Seen)
 			return ids
 		}
-		require.Contains(t, ids(r.Bad), r.ID)
+		if r.Bad == "" { // bytes that no documentation can show; TestEncodings has them
+			require.Contains(t, r.ID, "ENC")
+		} else {
+			require.Contains(t, ids(r.Bad), r.ID)
+		}
 		require.NotContains(t, ids(r.Good), r.ID)
 		require.Equal(t, "sql", r.Syntax)
 		for _, text := range []report.Text{r.Message, r.Rationale} {
