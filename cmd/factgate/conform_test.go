@@ -161,8 +161,8 @@ func TestBrokenScannersFailByName(t *testing.T) {
 	c := newConformance(t)
 	var broken []struct {
 		Name, Of, Fails, Says string
-		Also                            []string
-		Edits                           [][2]string
+		Also                  []string
+		Edits                 [][2]string
 	}
 	text, err := os.ReadFile("../../internal/conform/testdata/broken.json")
 	require.NoError(t, err)
