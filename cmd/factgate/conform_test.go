@@ -152,6 +152,9 @@ func TestChecksThatNeedADeathAreNotRunWithoutOne(t *testing.T) {
 		require.Equal(t, conform.NotRun, by[name].Status)
 	}
 	require.Contains(t, by[conform.Duplicate].Why.En, "--exec")
+	_, _, by = c.check(t, "NOBODY", "exit 3", "--only", "takes-part,crash-and-takeover")
+	require.Contains(t, by[conform.TakesPart].Why.En, "ended by itself")
+	require.Contains(t, by[conform.Takeover].Why.Zh, "自行退出")
 	require.Contains(t, run(t, "scanner", "conform", "--type", "X", "--server", c.url, "--only", "nope").errors, "there are takes-part, ")
 	require.Contains(t, run(t, "scanner", "conform", "--server", c.url).errors, "type")
 }
