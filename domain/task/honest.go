@@ -34,6 +34,7 @@ func Honest(f Fact) error {
 			coveredSomething(f.Coverage), honestReport(f.Report, f.Summary), honestDuration(f.DurationMS))
 	case SubTaskFailed:
 		return honestFailure(f)
+	case ZipUploaded, MainTaskCreated, SubTaskRetryRequested, WindowClosed, MainTaskConverged, MainTaskCancelled, SubTaskDiscarded, SubTaskConsidered, Unreadable:
 	}
 	return nil
 }
