@@ -61,8 +61,16 @@ bench-store: build postgres ## Measure the event store beside its peers and floo
 bench-readmodel: build postgres node ## Measure the read model beside its peers and its floor (ARGS='-quick', '-parts rebuild,live', …)
 	cd bench && $(GO) run ./readmodel -factgate ../bin/factgate $(ARGS)
 
+.PHONY: bench-scan
+bench-scan: node compiler sqlfluff ## Measure the scanners beside their peers (ARGS='-quick', '-parts sql,zip', …)
+	cd bench && $(GO) run ./scan $(ARGS)
+
+.PHONY: calibrate
+calibrate: ## Run the SQL scanner over published SQL and say what was not understood (ARGS='-examples 5'); PostgreSQL's needs deb-src
+	cd bench && $(GO) run ./calibrate $(ARGS)
+
 .PHONY: bench-smoke
-bench-smoke: postgres node ## See that bench-store and bench-readmodel still work; their module is not part of make test
+bench-smoke: postgres node compiler sqlfluff ## See that the bench-… targets still work; their module is not part of make test
 	cd bench && $(GO) vet ./... && $(GO) test -timeout 10m ./...
 
 .PHONY: lint
@@ -80,12 +88,13 @@ web-check: web ## Rebuild console/dist and fail if it differs from what is commi
 .PHONY: golden
 golden: ## Rewrite golden files after an intended change; read the diff
 	$(GO) test ./scanners/... ./domain/... -update
+	$(GO) test ./cmd/factgate -run TestThePagesOfRulesAreThoseOfTheCode -update
 
 .PHONY: clean
 clean: ## Remove what was built (data folders stay)
 	rm -rf bin
 
-.PHONY: postgres compiler chromium node python shellcheck
+.PHONY: postgres compiler chromium node python shellcheck sqlfluff
 postgres:
 	@sh scripts/ensure-postgres.sh
 compiler:
@@ -98,3 +107,5 @@ python:
 	@sh scripts/ensure-python.sh
 shellcheck:
 	@sh scripts/ensure-shellcheck.sh
+sqlfluff:
+	@sh scripts/ensure-sqlfluff.sh

@@ -34,7 +34,7 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-//go:embed all:docs-only all:marketing-3.1.0-gbk all:retail-1.4.0 all:retail-1.5.0-rc1 all:risk-2.0.0
+//go:embed all:docs-only all:marketing-3.1.0-gbk all:retail-1.4.0 all:retail-1.5.0-rc1 all:risk-2.0.0 all:wedata-1.2.0
 var sources embed.FS
 
 const recipeFile = "example.json"

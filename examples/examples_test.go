@@ -18,8 +18,10 @@ import (
 	"github.com/factgate/factgate/internal/zippkg"
 	"github.com/factgate/factgate/scanners"
 	"github.com/factgate/factgate/scanners/excel"
+	"github.com/factgate/factgate/scanners/openapi"
 	"github.com/factgate/factgate/scanners/sql"
 	"github.com/factgate/factgate/scanners/unittest"
+	"github.com/factgate/factgate/scanners/wedata"
 )
 
 func packed(t testing.TB, name string) []byte {
@@ -70,7 +72,7 @@ func (s *sink) Add(f report.Finding) {
 // that a false alarm shows here, and no less. The verdict follows from that by
 // the default rules.
 func TestEveryExampleGetsWhatItDeserves(t *testing.T) {
-	all := []scanners.Scanner{sql.New(), excel.New(excel.Config{}), unittest.New(unittest.Config{})}
+	all := []scanners.Scanner{sql.New(), excel.New(excel.Config{}), wedata.New(), openapi.New(openapi.Config{}), unittest.New(unittest.Config{})}
 	seen := map[string]bool{}
 	for _, name := range examples.Names() {
 		t.Run(name, func(t *testing.T) {

@@ -28,7 +28,9 @@ type batch struct {
 type change struct {
 	id            eventstore.ID
 	before, after task.State
+	fresh         bool                // no fact of the task was folded before
 	first         eventstore.Position // of the task's first fact; 0 if it was folded before
+	weight        int                 // about what its facts in this batch hold of memory
 	closed        eventstore.Position // of WindowClosed; 0 if it is not in this batch
 	position      eventstore.Position // of the newest fact
 	touched       []string            // sub-task types with facts in this batch
@@ -59,10 +61,11 @@ type arrived struct {
 	ofTask              bool
 	fact                task.Fact // of a task
 	err                 error     // why there is no fact
+	weight              int       // about what it holds of memory
 }
 
 func read(r eventstore.Recorded) arrived {
-	a := arrived{Recorded: r}
+	a := arrived{Recorded: r, weight: weight(r)}
 	if a.task, a.ofTask = taskOf(r); a.ofTask {
 		a.fact, a.err = task.Decode(r.Type, r.Data)
 		a.Data = nil
@@ -86,17 +89,27 @@ func taskOf(r eventstore.Recorded) (id eventstore.ID, ok bool) {
 // applied and may not be skipped ends the batch before it; the *HaltedError says
 // why.
 func fold(events []arrived, from eventstore.Position, skips skips, known func(eventstore.ID) (task.State, bool)) (*batch, *HaltedError) {
-	b := &batch{tasks: make(map[eventstore.ID]*change), skips: skips, upTo: from}
-	for _, r := range events {
+	b := newBatch(from, skips)
+	return b, b.fold(events, known)
+}
+
+func newBatch(from eventstore.Position, skips skips) *batch {
+	return &batch{tasks: make(map[eventstore.ID]*change), skips: skips, upTo: from}
+}
+
+// fold adds events to the batch.
+func (b *batch) fold(events []arrived, known func(eventstore.ID) (task.State, bool)) *HaltedError {
+	for i := range events {
+		r := &events[i]
 		if err := b.add(r, known); err != nil {
-			return b, halted(0, r.Recorded, err)
+			return halted(0, r.Recorded, err)
 		}
 		b.upTo = r.Position
 	}
-	return b, nil
+	return nil
 }
 
-func (b *batch) add(a arrived, known func(eventstore.ID) (task.State, bool)) error {
+func (b *batch) add(a *arrived, known func(eventstore.ID) (task.State, bool)) error {
 	r := a.Recorded
 	refused := b.skips[r.Position] != nil && b.skips[r.Position].refused
 	if add := b.ofScanners(r.Stream.Category); add != nil {
@@ -116,7 +129,7 @@ func (b *batch) add(a arrived, known func(eventstore.ID) (task.State, bool)) err
 		state, stored := known(id)
 		c = &change{id: id, before: state, after: state}
 		if !stored {
-			c.first = r.Position
+			c.fresh, c.first = true, r.Position
 		}
 	}
 	if r.Revision < c.after.Facts {
@@ -144,6 +157,7 @@ func (b *batch) add(a arrived, known func(eventstore.ID) (task.State, bool)) err
 		ID: r.ID.String(), Revision: r.Revision, Position: uint64(r.Position), At: r.At, Fact: fact,
 	})
 	c.position = r.Position
+	c.weight += a.weight
 	if before.Closed == nil && c.after.Closed != nil {
 		c.closed = r.Position
 	}
@@ -212,4 +226,14 @@ func about(f task.Fact) (subTaskType string, attempt int) {
 		return f.Type, 0
 	}
 	return "", 0
+}
+
+func hasReport(f task.Fact) bool {
+	switch f := f.(type) {
+	case task.SubTaskCompleted:
+		return f.Report != nil
+	case task.SubTaskFailed:
+		return f.Report != nil
+	}
+	return false
 }

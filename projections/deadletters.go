@@ -40,11 +40,13 @@ func (d *deadLetters) take(id eventstore.ID, fact task.Fact, before, after task.
 		return
 	}
 	was, is := before.SubTasks[name], after.SubTasks[name]
+	if was.OpenDeadLetter() == is.OpenDeadLetter() {
+		return
+	}
 	row := deadLetterRow{position: r.Position}
-	switch {
-	case is.OpenDeadLetter() && !was.OpenDeadLetter():
+	if is.OpenDeadLetter() {
 		row.parked, row.state = is, task.DeadLetterOpen
-	case was.OpenDeadLetter() && !is.OpenDeadLetter():
+	} else {
 		row.parked, row.state, row.settledAt = was, task.DeadLetterReplayed, r.At
 		switch f := fact.(type) {
 		case task.SubTaskDiscarded:
@@ -55,8 +57,6 @@ func (d *deadLetters) take(id eventstore.ID, fact task.Fact, before, after task.
 		var metadata struct{ Actor string }
 		_ = json.Unmarshal(r.Metadata, &metadata) // a stranger's may be anything
 		row.by = metadata.Actor
-	default:
-		return
 	}
 	row.deadLetterKey = deadLetterKey{id, name, row.parked.Attempt}
 	if old := d.rows[row.deadLetterKey]; old != nil {

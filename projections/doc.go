@@ -31,7 +31,11 @@
 // analytics.sql and shadows.sql, in a schema rm_<n> for each read model; readers use
 // the views of the schema live, which point at the one in service.
 //
-//	log ──▶ intake ──▶ batch: decode, fold ──▶ writer: one transaction
-//	        (bounded)  (states of the tasks     checkpoint, tasks, sub-tasks,
-//	                    touched, one query)     declines, findings, scanners
+// While a read model catches up, three things go on side by side, within bounds:
+//
+//	log ──▶ intake ─────────▶ fold ─────────────────▶ write: one transaction
+//	        receive, decode   states of the tasks     checkpoint, tasks, sub-tasks,
+//	                          touched, by batch       declines, findings, scanners
+//
+// Once it has, what comes is folded and written at once; see follow.go.
 package projections

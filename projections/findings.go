@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -45,7 +43,7 @@ const (
 // findingWriter moves findings from reports into the table, in constant memory,
 // within the transaction of the batch.
 type findingWriter struct {
-	tx    pgx.Tx
+	stage *stage
 	blobs Blobs
 
 	rows  findingColumns
@@ -87,9 +85,7 @@ func (w *findingWriter) report(ctx context.Context, id eventstore.ID, t task.Sub
 		if !flushed {
 			break
 		}
-		if _, err := w.tx.Exec(ctx, deleteFindings, uuids([]eventstore.ID{id}), []string{clean(t.Type)}); err != nil {
-			return "", err
-		}
+		w.stage.Queue(deleteFindings, uuids([]eventstore.ID{id}), []string{clean(t.Type)})
 	}
 	return state, nil
 }
@@ -117,15 +113,23 @@ func readReport(ctx context.Context, blobs Blobs, stored *task.Blob, each func(r
 
 // flush writes what is held.
 func (w *findingWriter) flush(ctx context.Context) error {
+	w.queue()
+	return w.stage.send(ctx)
+}
+
+// queue has what is held written with what else is queued.
+func (w *findingWriter) queue() {
 	if len(w.rows.ordinal) == 0 {
-		return nil
+		return
 	}
-	_, err := w.tx.Exec(ctx, insertFindings, w.rows.args()...)
-	w.rows.cut(0)
-	w.bytes = 0
-	return err
+	w.stage.Queue(insertFindings, w.rows.args()...)
+	w.rows, w.bytes = findingColumns{}, 0
 }
 
 func findingWeight(f report.Finding) int {
-	return 200 + len(f.Rule) + len(f.Message.En) + len(f.Message.Zh) + len(f.Path) + len(f.Cell) + len(f.Pointer)
+	weight := 200
+	if s := f.Suppression; s != nil {
+		weight += 100 + len(s.By) + len(s.Reason)
+	}
+	return weight + len(f.Rule) + len(f.Message.En) + len(f.Message.Zh) + len(f.Path) + len(f.Cell) + len(f.Pointer)
 }

@@ -29,7 +29,7 @@ func newWriter(t testing.TB, pool *pgxpool.Pool, blobs Blobs) *writer {
 	t.Cleanup(func() { _ = conn.Close(ctx) })
 	_, err = conn.Exec(ctx, `set synchronous_commit = off; set search_path to rm_1`)
 	require.NoError(t, err)
-	w := &writer{conn: conn, model: 1, blobs: blobs, known: map[eventstore.ID]task.State{}}
+	w := &writer{conn: conn, model: 1, blobs: blobs}
 	var position int64
 	require.NoError(t, conn.QueryRow(ctx, `select position, edition from checkpoint`).Scan(&position, &w.edition))
 	w.position = eventstore.Position(position)
@@ -77,6 +77,65 @@ func TestBatchesOfAnySizeGiveTheSameRows(t *testing.T) {
 			}
 		}
 		require.Equal(t, want, dump(t, pieces))
+
+		bulk := database(t)
+		for rest := events; len(rest) > 0; {
+			w := newWriter(t, bulk, blobs)
+			for range 1 + rnd.IntN(4) {
+				n := min(len(rest), 1+rnd.IntN(120))
+				if n == 0 {
+					break
+				}
+				require.NoError(t, w.takeInBulk(ctx, rest[:n]))
+				rest = rest[n:]
+			}
+		}
+		require.Equal(t, want, dump(t, bulk), "what is copied is what is inserted")
+	}
+}
+
+// takeInBulk is what a follower does while it catches up.
+func (w *writer) takeInBulk(ctx context.Context, events []eventstore.Recorded) error {
+	list := make([]arrived, len(events))
+	for i, r := range events {
+		list[i] = read(r)
+	}
+	b := newBatch(w.position, w.skips)
+	if err := w.loadMissing(ctx, w.missing(list, b)); err != nil {
+		return err
+	}
+	if stop := b.fold(list, w.known.get); stop != nil {
+		return stop
+	}
+	w.known.keep(b)
+	return w.write(ctx, b, true)
+}
+
+// A writer that remembers a few tasks only finds the others in the tables.
+func TestWhatIsForgottenIsFoundAgain(t *testing.T) {
+	var m memory
+	b := newBatch(0, nil)
+	for i := range 3 * maxKnown {
+		c := &change{id: eventstore.DeriveID(eventstore.ID{}, fmt.Sprint(i)), after: task.State{Facts: uint64(i)}}
+		b.order = append(b.order, c)
+	}
+	m.keep(b)
+	require.LessOrEqual(t, len(m.now)+len(m.before), 2*maxKnown)
+	newest := b.order[len(b.order)-1]
+	state, ok := m.get(newest.id)
+	require.True(t, ok)
+	require.Equal(t, newest.after, state)
+	_, ok = m.get(b.order[0].id)
+	require.False(t, ok, "the first is forgotten")
+	for i := range 2 * maxKnown { // what is asked for stays
+		_, ok := m.get(newest.id)
+		require.True(t, ok)
+		m.put(eventstore.DeriveID(eventstore.ID{}, fmt.Sprint("more", i)), task.State{}, 1)
+	}
+	m.forget()
+	for i := range 20 { // large states are few
+		m.put(eventstore.DeriveID(eventstore.ID{}, fmt.Sprint(i)), task.State{}, maxKnownBytes/4)
+		require.LessOrEqual(t, len(m.now)+len(m.before), 10)
 	}
 }
 
@@ -204,6 +263,54 @@ func TestHugeAndOddValuesDoNotStopTheFold(t *testing.T) {
 	pool := database(t)
 	require.NoError(t, newWriter(t, pool, newMemoryBlobs()).take(ctx, events, events[len(events)-1].Position))
 	requireFolded(t, pool, events)
+}
+
+// Postgres refuses a row in the midst of a log that is caught up with: the batch goes
+// back as a whole, and the events before the one that is refused are applied.
+func TestARefusalWhileCatchingUpIsFoundAndHaltsBeforeItself(t *testing.T) {
+	log, pool, blobs := openLog(t), database(t), newMemoryBlobs()
+	rnd := rand.New(rand.NewPCG(4, 4))
+	var before []*story
+	for range 60 {
+		before = append(before, anything(rnd, blobs))
+	}
+	last := write(t, log, before...)
+	good := everything(t, log)
+	bad := newStory()
+	bad.tell(upload(bad, "p"), created(bad), task.SubTaskStarted{TaskID: bad.id.String(), Type: noise(20_000), Attempt: 1})
+	refused := write(t, log, bad)
+	write(t, log, anything(rnd, blobs))
+
+	err := NewRunner(log, pool, blobs, Options{}).Run(context.Background())
+	var stop *HaltedError
+	require.ErrorAs(t, err, &stop)
+	require.Equal(t, refused, stop.Position)
+	require.Greater(t, stop.Position, last)
+	for _, r := range everything(t, log) {
+		if r.Position > last && r.Position < refused {
+			good = append(good, r)
+		}
+	}
+	requireFolded(t, pool, good)
+	var halted int64
+	require.NoError(t, pool.QueryRow(context.Background(), `select halted_position from live.checkpoint`).Scan(&halted))
+	require.EqualValues(t, refused, halted)
+}
+
+// A row that is there though nothing was folded that makes it does not stop a rebuild.
+func TestARowThatIsThereBeforeItsTimeIsOverwritten(t *testing.T) {
+	ctx := context.Background()
+	log, pool, blobs := openLog(t), database(t), newMemoryBlobs()
+	rnd := rand.New(rand.NewPCG(5, 5))
+	stories := []*story{anything(rnd, blobs), anything(rnd, blobs)}
+	last := write(t, log, stories...)
+	require.NoError(t, Install(ctx, pool))
+	_, err := pool.Exec(ctx, `insert into rm_1.tasks (task_id, first_position, phase, project, version, file_name, size, sha256, uploaded_by, observed_types,
+		last_event_at, errors, warnings, notes, late, revision, position, heard, state) values ($1, 1, '', '', '', '', 0, '', '', '{}', now(), 0, 0, 0, 0, 0, 0, '{}', '{}')`, stories[1].id.String())
+	require.NoError(t, err)
+	start(t, NewRunner(log, pool, blobs, Options{}))
+	reach(t, pool, last)
+	requireFolded(t, pool, everything(t, log))
 }
 
 func TestASecondWriterCannotCommit(t *testing.T) {

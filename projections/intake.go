@@ -16,6 +16,7 @@ type intake struct {
 
 	mu       sync.Mutex
 	messages []message
+	taken    []message // by the reader
 	bytes    int
 	err      error // of the subscription; no message comes after it
 
@@ -43,6 +44,7 @@ func (q *intake) receive(ctx context.Context, sub eventstore.Subscription) {
 		got := message{kind: m.Kind, position: m.Position, weight: weight(m.Event)}
 		if got.ours = err == nil && m.Kind == eventstore.KindEvent && ours(m.Event); got.ours {
 			got.event = read(m.Event)
+			got.weight = got.event.weight
 		}
 		q.mu.Lock()
 		if err != nil {
@@ -75,7 +77,10 @@ func (q *intake) full() bool { return len(q.messages) >= q.maxEvents || q.bytes 
 // take returns what is at hand, in order; it waits for something as long as
 // patience says, for ever if that is negative. Nothing and no error means that
 // patience ran out. The subscription's error comes after its last message.
-func (q *intake) take(ctx context.Context, patience time.Duration) ([]message, error) {
+//
+// Nor is there anything when something else is done. What it returns is the caller's
+// until the next take.
+func (q *intake) take(ctx context.Context, patience time.Duration, done <-chan struct{}) ([]message, error) {
 	var timeout <-chan time.Time
 	if patience >= 0 {
 		timer := time.NewTimer(patience)
@@ -84,19 +89,24 @@ func (q *intake) take(ctx context.Context, patience time.Duration) ([]message, e
 	}
 	for {
 		q.mu.Lock()
-		messages, err := q.messages, q.err
-		q.messages, q.bytes = nil, 0
-		q.mu.Unlock()
-		if len(messages) > 0 {
+		err := q.err
+		if len(q.messages) > 0 {
+			clear(q.taken)
+			q.messages, q.taken, q.bytes = q.taken[:0], q.messages, 0
+			messages := q.taken
+			q.mu.Unlock()
 			notify(q.drained)
 			return messages, nil
 		}
+		q.mu.Unlock()
 		if err != nil {
 			return nil, err
 		}
 		select {
 		case <-q.filled:
 		case <-timeout:
+			return nil, nil
+		case <-done:
 			return nil, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()

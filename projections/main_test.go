@@ -106,9 +106,13 @@ func anything(rnd *rand.Rand, blobs *memoryBlobs) *story {
 		name, attempt := types[rnd.IntN(len(types))], 1+rnd.IntN(3)
 		switch rnd.IntN(12) {
 		case 0, 1:
-			s.tell(task.SubTaskStarted{TaskID: id, Type: name, Attempt: attempt, Scanner: task.Scanner{Name: name, RulesDigest: "r", ConfigDigest: "c"}})
+			started := task.SubTaskStarted{TaskID: id, Type: name, Attempt: attempt, Scanner: task.Scanner{Name: name, RulesDigest: "r", ConfigDigest: "c"}}
+			if attempt == 1 {
+				started.Reason, started.ReasonZH, started.Configuration = "files\x00", "文件", &task.Configuration{Project: "*", Digest: "d", By: "li\x00"}
+			}
+			s.tell(started)
 		case 2:
-			s.tell(task.SubTaskDeclined{TaskID: id, Type: name, Code: "NO_MATCHING_FILES", Reason: "nothing\x00", ReasonZH: "没有"})
+			s.tell(task.SubTaskDeclined{TaskID: id, Type: name, Code: "NO_MATCHING_FILES", Reason: "nothing\x00", ReasonZH: "没有", Configuration: &task.Configuration{Project: "p", Digest: "d\x00"}})
 		case 3, 4:
 			s.tell(task.SubTaskCompleted{TaskID: id, Type: name, Attempt: attempt, Result: []task.Result{task.Pass, task.PassWithWarnings}[rnd.IntN(2)],
 				Summary: report.Counts{Warning: rnd.IntN(5)}, DurationMS: rnd.Int64N(1 << rnd.IntN(20)), Report: blobs.some(rnd, id, name, attempt),

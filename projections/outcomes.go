@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/factgate/factgate/domain/report"
@@ -106,8 +105,10 @@ type readFindings struct {
 	digest findingsDigest
 }
 
+const outcomeNames = `task_id, type, attempt, scan_key, result, errors, warnings, notes, findings, ended_at, position`
+
 const insertOutcomes = `
-insert into outcomes (task_id, type, attempt, scan_key, result, errors, warnings, notes, findings, ended_at, position)
+insert into outcomes (` + outcomeNames + `)
 select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::uuid[],
 	$10::timestamptz[], $11::bigint[])`
 
@@ -185,10 +186,11 @@ func (e endedAttempt) said() string {
 	return fmt.Sprint(e.result, " ", e.counts.Error, " ", e.counts.Warning, " ", e.counts.Note)
 }
 
-// queueOutcomes adds what has ended. again says that flaky counts it already.
-func (b *batch) queueOutcomes(ctx context.Context, statements *pgx.Batch, blobs Blobs, read []readFindings, again bool) error {
+// queueOutcomes adds what has ended. again says that flaky counts it already. In
+// bulk, the rows of outcomes are returned, to be copied after what is queued.
+func (b *batch) queueOutcomes(ctx context.Context, statements *stage, blobs Blobs, read []readFindings, again, bulk bool) (rows []any, err error) {
 	if len(b.ended) == 0 {
-		return nil
+		return nil, nil
 	}
 	digests := map[attemptKey]findingsDigest{}
 	for _, r := range read {
@@ -216,7 +218,7 @@ func (b *batch) queueOutcomes(ctx context.Context, statements *pgx.Batch, blobs 
 			digest = findingsDigest{}
 			state, err := readReport(ctx, blobs, e.report, func(f report.Finding) error { return digest.add(f) })
 			if err != nil {
-				return fmt.Errorf("the %s report of task %s, attempt %d: %w", e.subTask, e.task, e.attempt, err)
+				return nil, fmt.Errorf("the %s report of task %s, attempt %d: %w", e.subTask, e.task, e.attempt, err)
 			}
 			ok = state == reportRead
 		}
@@ -253,9 +255,13 @@ func (b *batch) queueOutcomes(ctx context.Context, statements *pgx.Batch, blobs 
 		}
 		statements.Queue(addRepeats, keys, types, sums, rules, confs, scans, results, differents, first, last)
 	}
-	statements.Queue(insertOutcomes, id, name, attempt, key, result, errs, warnings, notes, findings, at, position)
+	rows = []any{id, name, attempt, key, result, errs, warnings, notes, findings, at, position}
+	if bulk {
+		return rows, nil
+	}
+	statements.Queue(insertOutcomes, rows...)
 	if again {
 		statements.Queue(recount, keys, types, sums, rules, confs)
 	}
-	return nil
+	return nil, nil
 }

@@ -88,6 +88,9 @@ create table sub_tasks (
     duration_ms     bigint not null,
     report_key      text,
     report_state    text not null,           -- NONE, READ, MISSING, DAMAGED, EXPIRED
+    because_en      text,                    -- why it takes part; null: it did not say
+    because_zh      text,
+    configuration   json,                    -- task.Configuration; null: the defaults
     primary key (task_id, type)
 );
 
@@ -100,6 +103,7 @@ create table declines (
     scanner   json not null,
     at        timestamptz not null,
     late      boolean not null,
+    configuration json,
     primary key (task_id, type)
 );
 
@@ -121,6 +125,7 @@ create table findings (
     pointer    text not null,
     suppressed boolean not null,
     identity   uuid not null,                -- report.Identity: the same in other versions of the package
+    suppression json,                        -- report.Suppression; null: none, or nobody said why
     primary key (task_id, type, ordinal)
 );
 

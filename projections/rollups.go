@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/factgate/factgate/domain/trend"
@@ -24,7 +23,7 @@ where r.quarter = u.quarter and r.project_key = u.project_key and r.measure = u.
 
 // queueRollups adds, of each task, the difference of what it counted for before the
 // batch and after it.
-func (b *batch) queueRollups(statements *pgx.Batch) {
+func (b *batch) queueRollups(statements *stage) {
 	changed := map[trend.Key]int64{}
 	for _, c := range b.order {
 		for k, n := range trend.Difference(c.before, c.after) {

@@ -3,8 +3,6 @@ package projections
 import (
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -125,7 +123,7 @@ on conflict (type, instance) do update set
 	offline_at = coalesce(excluded.offline_at, s.offline_at)`
 
 // queue adds the statements, after those that write scanners.
-func (r *roster) queue(statements *pgx.Batch) {
+func (r *roster) queue(statements *stage) {
 	if len(r.types) > 0 {
 		var (
 			name, by, reason  []string

@@ -13,15 +13,17 @@ import (
 	"github.com/factgate/factgate/eventstore"
 )
 
-// Rows travel as one array a column and are put together by unnest: a batch is
-// one statement a table, however many rows it has.
+// Rows are kept as one list a column. They travel as one array a column and are put
+// together by unnest: a batch is one statement a table, however many rows it has. Or
+// they are copied, see copy.go.
 
-const upsertTasks = `
-insert into tasks as t (
-	task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
+const taskNames = `task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict,
 	observed_types, last_event_at, errors, warnings, notes, late, revision, position, state,
-	rescan_of, cancelled_reason, cancelled_at, known, heard)
+	rescan_of, cancelled_reason, cancelled_at, known, heard`
+
+const upsertTasks = `
+insert into tasks as t (` + taskNames + `)
 select task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict::json,
 	observed_types::text[], last_event_at, errors, warnings, notes, late, revision, position, state::json,
@@ -30,10 +32,7 @@ from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::te
 	$11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::bigint[], $17::timestamptz[], $18::uuid[], $19::text[],
 	$20::text[], $21::timestamptz[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::text[],
 	$29::uuid[], $30::text[], $31::timestamptz[], $32::text[], $33::text[])
-as u (task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
-	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict,
-	observed_types, last_event_at, errors, warnings, notes, late, revision, position, state,
-	rescan_of, cancelled_reason, cancelled_at, known, heard)
+as u (` + taskNames + `)
 on conflict (task_id) do update set
 	phase = excluded.phase, status = excluded.status, project = excluded.project, version = excluded.version,
 	file_name = excluded.file_name, size = excluded.size, sha256 = excluded.sha256, uploaded_by = excluded.uploaded_by,
@@ -62,15 +61,25 @@ type taskColumns struct {
 	convergedAt                                       []*time.Time
 	verdictID                                         []pgtype.UUID
 	verdict                                           []*string
-	observed                                          []string
+	observed                                          [][]string
 	lastEventAt                                       []time.Time
 	errors, warnings, notes, late, revision, position []int64
 	state                                             []string
 	rescanOf                                          []pgtype.UUID
 	cancelledReason                                   []*string
 	cancelledAt                                       []*time.Time
-	known                                             []*string
-	heard                                             []string
+	known                                             [][]string // nil is null
+	heard                                             [][]string
+}
+
+func taskRows(list []*change) (*taskColumns, error) {
+	var rows taskColumns
+	for _, c := range list {
+		if err := rows.add(c); err != nil {
+			return nil, err
+		}
+	}
+	return &rows, nil
 }
 
 func (r *taskColumns) add(c *change) error {
@@ -87,7 +96,7 @@ func (r *taskColumns) add(c *change) error {
 		counts      = s.Counts()
 		rescanOf    pgtype.UUID
 		withdrawn   *string
-		known       *string
+		known       []string
 	)
 	if s.Uploaded != nil {
 		up = *s.Uploaded
@@ -100,8 +109,7 @@ func (r *taskColumns) add(c *change) error {
 		withdrawn = &reason
 	}
 	if s.Created != nil && s.Created.Known != nil {
-		text := arrayText(s.Created.Known)
-		known = &text
+		known = s.Created.Known
 	}
 	if s.Closed != nil {
 		closedCause, closedAt = optional(string(s.Closed.Cause)), instant(s.Closed.ClosedAt)
@@ -143,7 +151,7 @@ func (r *taskColumns) add(c *change) error {
 	r.convergedAt = append(r.convergedAt, instant(s.ConvergedAt))
 	r.verdictID = append(r.verdictID, verdictID)
 	r.verdict = append(r.verdict, verdict)
-	r.observed = append(r.observed, arrayText(s.Observed()))
+	r.observed = append(r.observed, append([]string{}, s.Observed()...)) // none is not null
 	r.lastEventAt = append(r.lastEventAt, s.LastEventAt)
 	r.errors = append(r.errors, int64(counts.Error))
 	r.warnings = append(r.warnings, int64(counts.Warning))
@@ -156,30 +164,39 @@ func (r *taskColumns) add(c *change) error {
 	r.cancelledReason = append(r.cancelledReason, withdrawn)
 	r.cancelledAt = append(r.cancelledAt, instant(s.CancelledAt))
 	r.known = append(r.known, known)
-	r.heard = append(r.heard, arrayText(s.HeardInWindow()))
+	r.heard = append(r.heard, s.HeardInWindow())
 	return nil
 }
 
 func (r *taskColumns) args() []any {
+	return r.columns(arrayTexts(r.observed), arrayTexts(r.known), arrayTexts(r.heard))
+}
+
+func (r *taskColumns) copied() []any { return r.columns(r.observed, r.known, r.heard) }
+
+func (r *taskColumns) columns(observed, known, heard any) []any {
 	return []any{
 		r.id, r.first, r.phase, r.status, r.project, r.version, r.fileName, r.size, r.sha256, r.uploadedBy,
 		r.uploadedAt, r.createdAt, r.deadline, r.closedCause, r.closedAt, r.closed, r.convergedAt, r.verdictID, r.verdict,
-		r.observed, r.lastEventAt, r.errors, r.warnings, r.notes, r.late, r.revision, r.position, r.state,
-		r.rescanOf, r.cancelledReason, r.cancelledAt, r.known, r.heard,
+		observed, r.lastEventAt, r.errors, r.warnings, r.notes, r.late, r.revision, r.position, r.state,
+		r.rescanOf, r.cancelledReason, r.cancelledAt, known, heard,
 	}
 }
 
+const subTaskNames = `task_id, type, state, attempt, scanner, started_at, ended_at, result, kind, reason, reason_zh,
+	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state,
+	because_en, because_zh, configuration`
+
 const upsertSubTasks = `
-insert into sub_tasks (
-	task_id, type, state, attempt, scanner, started_at, ended_at, result, kind, reason, reason_zh,
-	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state)
+insert into sub_tasks (` + subTaskNames + `)
 select task_id, type, state, attempt, scanner::json, started_at, ended_at, result, kind, reason, reason_zh,
-	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded::json, duration_ms, report_key, report_state
+	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded::json, duration_ms, report_key, report_state,
+	because_en, because_zh, configuration::json
 from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::timestamptz[], $7::timestamptz[],
 	$8::text[], $9::text[], $10::text[], $11::text[], $12::boolean[], $13::boolean[], $14::boolean[],
-	$15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[], $22::text[], $23::text[])
-as u (task_id, type, state, attempt, scanner, started_at, ended_at, result, kind, reason, reason_zh,
-	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_key, report_state)
+	$15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[], $22::text[], $23::text[],
+	$24::text[], $25::text[], $26::text[])
+as u (` + subTaskNames + `)
 on conflict (task_id, type) do update set
 	state = excluded.state, attempt = excluded.attempt, scanner = excluded.scanner,
 	started_at = excluded.started_at, ended_at = excluded.ended_at,
@@ -188,6 +205,7 @@ on conflict (task_id, type) do update set
 	errors = excluded.errors, warnings = excluded.warnings, notes = excluded.notes,
 	eligible = excluded.eligible, seen = excluded.seen, degraded = excluded.degraded,
 	duration_ms = excluded.duration_ms, report_key = excluded.report_key,
+	because_en = excluded.because_en, because_zh = excluded.because_zh, configuration = excluded.configuration,
 	report_state = case excluded.report_state when '` + reportAsBefore + `' then sub_tasks.report_state else excluded.report_state end`
 
 type subTaskColumns struct {
@@ -204,6 +222,8 @@ type subTaskColumns struct {
 	durationMS                     []int64
 	reportKey                      []*string
 	reportState                    []string
+	becauseEN, becauseZH           []*string
+	configuration                  []*string
 }
 
 func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState string) error {
@@ -225,6 +245,10 @@ func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState strin
 			}
 			degraded = &text
 		}
+	}
+	configuration, err := optionalJSON(t.Configuration)
+	if err != nil {
+		return err
 	}
 	var key *string
 	if t.Report != nil {
@@ -253,6 +277,9 @@ func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState strin
 	r.durationMS = append(r.durationMS, t.DurationMS)
 	r.reportKey = append(r.reportKey, key)
 	r.reportState = append(r.reportState, reportState)
+	r.becauseEN = append(r.becauseEN, optional(clean(t.Because.En)))
+	r.becauseZH = append(r.becauseZH, optional(clean(t.Because.Zh)))
+	r.configuration = append(r.configuration, configuration)
 	return nil
 }
 
@@ -260,23 +287,27 @@ func (r *subTaskColumns) args() []any {
 	return []any{
 		r.id, r.name, r.state, r.attempt, r.scanner, r.startedAt, r.endedAt, r.result, r.kind, r.reason, r.reasonZH,
 		r.parked, r.retryWanted, r.late, r.errors, r.warnings, r.notes, r.eligible, r.seen, r.degraded, r.durationMS, r.reportKey, r.reportState,
+		r.becauseEN, r.becauseZH, r.configuration,
 	}
 }
 
+const declineNames = `task_id, type, code, reason, reason_zh, scanner, at, late, configuration`
+
 const upsertDeclines = `
-insert into declines (task_id, type, code, reason, reason_zh, scanner, at, late)
-select task_id, type, code, reason, reason_zh, scanner::json, at, late
-from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[])
-as u (task_id, type, code, reason, reason_zh, scanner, at, late)
+insert into declines (` + declineNames + `)
+select task_id, type, code, reason, reason_zh, scanner::json, at, late, configuration::json
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[], $9::text[])
+as u (` + declineNames + `)
 on conflict (task_id, type) do update set
 	code = excluded.code, reason = excluded.reason, reason_zh = excluded.reason_zh,
-	scanner = excluded.scanner, at = excluded.at, late = excluded.late`
+	scanner = excluded.scanner, at = excluded.at, late = excluded.late, configuration = excluded.configuration`
 
 type declineColumns struct {
 	id                                    []pgtype.UUID
 	name, code, reason, reasonZH, scanner []string
 	at                                    []time.Time
 	late                                  []bool
+	configuration                         []*string
 }
 
 func (r *declineColumns) add(id eventstore.ID, d task.Decline) error {
@@ -284,6 +315,11 @@ func (r *declineColumns) add(id eventstore.ID, d task.Decline) error {
 	if err != nil {
 		return err
 	}
+	configuration, err := optionalJSON(d.Configuration)
+	if err != nil {
+		return err
+	}
+	r.configuration = append(r.configuration, configuration)
 	r.id = append(r.id, pgUUID(id))
 	r.name = append(r.name, clean(d.Type))
 	r.code = append(r.code, clean(d.Code))
@@ -296,7 +332,7 @@ func (r *declineColumns) add(id eventstore.ID, d task.Decline) error {
 }
 
 func (r *declineColumns) args() []any {
-	return []any{r.id, r.name, r.code, r.reason, r.reasonZH, r.scanner, r.at, r.late}
+	return []any{r.id, r.name, r.code, r.reason, r.reasonZH, r.scanner, r.at, r.late, r.configuration}
 }
 
 const deleteDeclines = `
@@ -322,9 +358,12 @@ func (r *typeColumns) args() []any { return []any{r.id, r.name} }
 
 const insertFindings = `
 insert into findings (task_id, type, ordinal, attempt, rule, severity, message_en, message_zh,
-	path, line, col, end_line, end_col, cell, pointer, suppressed, identity)
-select * from unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
-	$9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::boolean[], $17::text[]::uuid[])`
+	path, line, col, end_line, end_col, cell, pointer, suppressed, identity, suppression)
+select task_id, type, ordinal, attempt, rule, severity, message_en, message_zh,
+	path, line, col, end_line, end_col, cell, pointer, suppressed, identity, suppression::json from unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+	$9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::boolean[], $17::text[]::uuid[], $18::text[])
+as u (task_id, type, ordinal, attempt, rule, severity, message_en, message_zh,
+	path, line, col, end_line, end_col, cell, pointer, suppressed, identity, suppression)`
 
 type findingColumns struct {
 	id                                   []pgtype.UUID
@@ -337,6 +376,7 @@ type findingColumns struct {
 	cell, pointer                        []string
 	suppressed                           []bool
 	identity                             []string
+	suppression                          []*string
 }
 
 func (r *findingColumns) add(id eventstore.ID, t task.SubTask, ordinal int, f report.Finding, identity report.Identity) {
@@ -357,6 +397,11 @@ func (r *findingColumns) add(id eventstore.ID, t task.SubTask, ordinal int, f re
 	r.pointer = append(r.pointer, clean(f.Pointer))
 	r.suppressed = append(r.suppressed, f.Suppressed)
 	r.identity = append(r.identity, string(identity))
+	suppression, err := optionalJSON(f.Suppression)
+	if err != nil {
+		suppression = nil // texts only: it cannot fail
+	}
+	r.suppression = append(r.suppression, suppression)
 }
 
 // cut drops all rows from n on.
@@ -365,12 +410,13 @@ func (r *findingColumns) cut(n int) {
 	r.rule, r.severity, r.messageEN, r.messageZH = r.rule[:n], r.severity[:n], r.messageEN[:n], r.messageZH[:n]
 	r.path, r.line, r.column, r.endLine, r.endColumn = r.path[:n], r.line[:n], r.column[:n], r.endLine[:n], r.endColumn[:n]
 	r.cell, r.pointer, r.suppressed, r.identity = r.cell[:n], r.pointer[:n], r.suppressed[:n], r.identity[:n]
+	r.suppression = r.suppression[:n]
 }
 
 func (r *findingColumns) args() []any {
 	return []any{
 		r.id, r.name, r.ordinal, r.attempt, r.rule, r.severity, r.messageEN, r.messageZH,
-		r.path, r.line, r.column, r.endLine, r.endColumn, r.cell, r.pointer, r.suppressed, r.identity,
+		r.path, r.line, r.column, r.endLine, r.endColumn, r.cell, r.pointer, r.suppressed, r.identity, r.suppression,
 	}
 }
 
@@ -424,6 +470,15 @@ func number(n int) *int64 {
 	return &v
 }
 
+// optionalJSON is null for nil.
+func optionalJSON[T any](v *T) (*string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	text, err := jsonText(v)
+	return &text, err
+}
+
 func jsonText(v any) (string, error) {
 	b, err := json.Marshal(v)
 	return string(b), err
@@ -449,4 +504,16 @@ func arrayText(list []string) string {
 		quoted[i] = `"` + arrayEscapes.Replace(s) + `"`
 	}
 	return "{" + strings.Join(quoted, ",") + "}"
+}
+
+// arrayTexts writes many; nil is null.
+func arrayTexts(lists [][]string) []*string {
+	out := make([]*string, len(lists))
+	for i, list := range lists {
+		if list != nil {
+			text := arrayText(list)
+			out[i] = &text
+		}
+	}
+	return out
 }

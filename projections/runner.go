@@ -44,8 +44,9 @@ type Options struct {
 	Manual bool
 	// RuleSets answers for the rule sets in tasks' shadows; nil knows none.
 	RuleSets RuleSets
-	// MaxEvents and MaxBytes bound a batch, and once more what is received ahead
-	// of it. 0 means 10,000 events and 16 MiB. A single event may be larger.
+	// MaxEvents and MaxBytes bound a batch; while catching up there are two, one that
+	// is written and one that is folded. 0 means 40,000 events and 40 MiB. A single
+	// event may be larger.
 	MaxEvents, MaxBytes int
 	// Folded hears of each batch that was written, with how many events it folded; of
 	// several read models at once. It must be quick, and must neither block nor panic.
@@ -93,10 +94,10 @@ func NewRunner(log Log, pool *pgxpool.Pool, blobs Blobs, o Options) *Runner {
 		o.Model = 1
 	}
 	if o.MaxEvents <= 0 {
-		o.MaxEvents = 10_000
+		o.MaxEvents = 40_000
 	}
 	if o.MaxBytes <= 0 {
-		o.MaxBytes = 16 << 20
+		o.MaxBytes = 40 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -173,7 +174,15 @@ func (r *Runner) session(ctx context.Context, well func()) error {
 	}
 	r.o.Logger.Info("writing the read model", "name", r.o.Model.Schema(), "position", uint64(w.position))
 	r.note(func(s *Status) { s.Writer, s.Halted, s.Trouble = true, nil, nil })
-	err = r.follow(ctx, w, well)
+	for {
+		err = r.follow(ctx, w, well)
+		var refused *refusedError
+		if !errors.As(err, &refused) {
+			break
+		}
+		w.careful = refused.upTo
+		w.known.forget() // it may hold what the database does not
+	}
 	var stop *HaltedError
 	if errors.As(err, &stop) {
 		if err := w.halt(ctx, stop); err != nil {
@@ -204,7 +213,7 @@ func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 		if err := conn.QueryRow(ctx, `select pg_try_advisory_lock(hashtextextended('factgate/projections/' || $1, 0))`, r.o.Model.Schema()).Scan(&locked); err != nil {
 			return nil, fmt.Errorf("try for the writer's lock: %w", err)
 		}
-		w := &writer{conn: conn, model: r.o.Model, blobs: r.blobs, trials: trials{r.log, r.o.RuleSets}, known: make(map[eventstore.ID]task.State), written: time.Now()}
+		w := &writer{conn: conn, model: r.o.Model, blobs: r.blobs, trials: trials{r.log, r.o.RuleSets}, written: time.Now()}
 		var position int64
 		if err := conn.QueryRow(ctx, `select position, edition from checkpoint where layout = $1`, Layout).Scan(&position, &w.edition); err != nil {
 			return nil, fmt.Errorf("read the checkpoint: %w", err)
@@ -217,112 +226,6 @@ func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 		r.note(func(s *Status) { s.Trouble = nil })
 		if !sleep(ctx, standbyPause/2+rand.N(standbyPause)) {
 			return nil, ctx.Err()
-		}
-	}
-}
-
-// follow applies the log from the checkpoint on. It never returns nil. All is well
-// with each checkpoint that moves, and when there is nothing to do.
-func (r *Runner) follow(ctx context.Context, w *writer, well func()) error {
-	ctx, cancel := context.WithCancel(ctx)
-	sub, err := r.log.Follow(ctx, w.position, following)
-	if err != nil {
-		cancel()
-		return fmt.Errorf("follow the log from position %d: %w", w.position, err)
-	}
-	in := newIntake(r.o.MaxEvents, r.o.MaxBytes)
-	received := make(chan struct{})
-	go func() {
-		defer close(received)
-		in.receive(ctx, sub)
-	}()
-	defer func() {
-		cancel()
-		_ = sub.Close()
-		<-received
-	}()
-
-	var (
-		events  []arrived
-		bytes   int
-		upTo    = w.position
-		live    bool
-		written = time.Now()
-	)
-	flush := func() error {
-		if upTo == w.position {
-			return nil
-		}
-		began := time.Now()
-		err := w.apply(ctx, events, upTo)
-		if err == nil && r.o.Folded != nil && len(events) > 0 {
-			r.o.Folded(r.o.Model, len(events), time.Since(began))
-		}
-		r.note(func(s *Status) {
-			s.Position = w.position
-			if err == nil {
-				s.CaughtUp, s.waiting = live, time.Time{}
-			}
-		})
-		clear(events)
-		events, bytes, written = events[:0], 0, time.Now()
-		if err == nil {
-			well()
-		}
-		return err
-	}
-	for {
-		patience := time.Duration(-1)
-		switch {
-		case len(events) > 0:
-			patience = gatherPause
-		case upTo != w.position:
-			patience = max(0, checkpointPause-time.Since(written))
-		}
-		messages, err := in.take(ctx, patience)
-		if err != nil {
-			// What has arrived is good, and a log that breaks off often must not
-			// keep the read model from ever finishing a batch.
-			if ctx.Err() == nil {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-			return fmt.Errorf("follow the log from position %d: %w", upTo, err)
-		}
-		for _, m := range messages {
-			switch m.kind {
-			case eventstore.KindEvent:
-				upTo = m.position
-				w.passed++
-				if !m.ours {
-					continue
-				}
-				if len(events) == 0 {
-					r.note(func(s *Status) { s.waiting = m.event.At })
-				}
-				events = append(events, m.event)
-				bytes += m.weight
-			case eventstore.KindCheckpoint:
-				upTo = max(upTo, m.position)
-			case eventstore.KindCaughtUp:
-				live = true
-			}
-		}
-		enough := live || len(events) >= r.o.MaxEvents || bytes >= r.o.MaxBytes
-		waited := len(messages) == 0
-		switch {
-		case len(events) > 0 && (enough || waited):
-			err = flush()
-		case len(events) == 0 && time.Since(written) >= checkpointPause:
-			err = flush()
-		}
-		if err != nil {
-			return err
-		}
-		if live && len(events) == 0 {
-			r.note(func(s *Status) { s.CaughtUp = true })
-			well()
 		}
 	}
 }

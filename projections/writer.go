@@ -12,9 +12,6 @@ import (
 	"github.com/factgate/factgate/eventstore"
 )
 
-// maxKnown bounds how many tasks' states a writer remembers between batches.
-const maxKnown = 2_000
-
 // writer owns the read model for as long as its connection lives: the connection
 // holds the lock, and everything is written through it. Its search path is the
 // read model's schema.
@@ -27,14 +24,15 @@ type writer struct {
 	eventAt  time.Time           // of the newest event in the tables
 
 	skips   skips
-	edition int64   // of the read model, as found
-	passed  int64   // events of the log since the last write
-	rate    float64 // of them, in the newest batches
+	careful eventstore.Position // up to here lies something that Postgres refuses
+	edition int64               // of the read model, as found
+	passed  int64               // events of the log since the last write
+	rate    float64             // of them, in the newest batches
 	written time.Time
 
-	// known holds states as they stand in the database, to spare a query for
-	// tasks that are just being worked on.
-	known map[eventstore.ID]task.State
+	// known holds states as they stand in the database, or will when the batch that
+	// is being written does, to spare a query for tasks that are just being worked on.
+	known memory
 
 	// again: rollups and flaky count these facts already.
 	again bool
@@ -71,19 +69,16 @@ func (w *writer) applyAll(ctx context.Context, events []arrived, upTo eventstore
 	if err := w.load(ctx, events); err != nil {
 		return err
 	}
-	b, stop := fold(events, w.position, w.skips, func(id eventstore.ID) (task.State, bool) {
-		state, ok := w.known[id]
-		return state, ok
-	})
+	b, stop := fold(events, w.position, w.skips, w.known.get)
 	if stop == nil {
 		b.upTo = upTo
 	}
 	if b.upTo != w.position {
-		if err := w.write(ctx, b); err != nil {
-			clear(w.known) // it may hold what the database does not
-			return fmt.Errorf("write read model %s up to position %d: %w", w.model.Schema(), b.upTo, err)
+		if err := w.write(ctx, b, false); err != nil {
+			w.known.forget() // it may hold what the database does not
+			return err
 		}
-		w.remember(b)
+		w.known.keep(b)
 	}
 	if stop != nil {
 		stop.Model = w.model
@@ -95,25 +90,34 @@ func (w *writer) applyAll(ctx context.Context, events []arrived, upTo eventstore
 // load fetches the states of the tasks that events touch and that are not at
 // hand, with one query at most.
 func (w *writer) load(ctx context.Context, events []arrived) error {
-	if len(w.known) > maxKnown {
-		clear(w.known)
-	}
+	return w.loadMissing(ctx, w.missing(events, nil))
+}
+
+// missing are the tasks that events touch, whose states are neither known nor in b.
+func (w *writer) missing(events []arrived, b *batch) []eventstore.ID {
 	var wanted []eventstore.ID
 	asked := make(map[eventstore.ID]bool)
-	for _, r := range events {
-		id := r.task
-		if !r.ofTask || asked[id] {
+	for i := range events {
+		r := &events[i]
+		if !r.ofTask || asked[r.task] || b != nil && b.tasks[r.task] != nil {
 			continue
 		}
-		asked[id] = true
-		if _, have := w.known[id]; !have && r.Revision > 0 {
-			wanted = append(wanted, id)
+		asked[r.task] = true
+		if _, have := w.known.get(r.task); !have && r.Revision > 0 { // a first fact has nothing before it
+			wanted = append(wanted, r.task)
 		}
 	}
+	return wanted
+}
+
+// loadMissing must not run while a batch is being written.
+func (w *writer) loadMissing(ctx context.Context, wanted []eventstore.ID) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	rows, err := w.conn.Query(ctx, `select task_id, state from tasks where task_id = any($1)`, uuids(wanted))
+	// A join from the ids, as nobody has counted the rows of a table that is being
+	// filled: of task_id = any($1) Postgres may make a scan of all of it.
+	rows, err := w.conn.Query(ctx, `select t.task_id, t.state from unnest($1::uuid[]) as u (id) join tasks t on t.task_id = u.id`, uuids(wanted))
 	if err != nil {
 		return fmt.Errorf("load task states: %w", err)
 	}
@@ -124,7 +128,7 @@ func (w *writer) load(ctx context.Context, events []arrived) error {
 		if err := json.Unmarshal(stored, &state); err != nil {
 			return fmt.Errorf("state of task %s: %w", eventstore.ID(id), err)
 		}
-		w.known[id] = state
+		w.known.put(id, state, len(stored))
 		return nil
 	})
 	if err != nil {
@@ -133,47 +137,40 @@ func (w *writer) load(ctx context.Context, events []arrived) error {
 	return nil
 }
 
-func (w *writer) remember(b *batch) {
+// write puts a batch into the tables and moves the checkpoint, all in one
+// transaction. bulk is for many rows.
+func (w *writer) write(ctx context.Context, b *batch, bulk bool) error {
+	rate := w.pace()
+	s := stage{conn: w.conn}
+	defer s.rollback(ctx)
+	// First the checkpoint: its row lock keeps everybody else out until we commit.
+	s.Queue(moveCheckpoint, int64(w.position), int64(b.upTo), instant(b.eventAt), Layout, w.edition, w.passed, rate)
+	err := w.stageRows(ctx, &s, b, bulk)
+	if err == nil {
+		err = s.commit(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("write read model %s up to position %d: %w", w.model.Schema(), b.upTo, err)
+	}
 	w.position = b.upTo
 	if !b.eventAt.IsZero() {
 		w.eventAt = b.eventAt
 	}
-	for _, c := range b.order {
-		w.known[c.id] = c.after
-	}
-}
-
-// write puts a batch into the tables.
-func (w *writer) write(ctx context.Context, b *batch) error {
-	tx, err := w.conn.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // nothing, after a commit
-
-	// First the checkpoint: its row lock keeps everybody else out until we commit,
-	// and if it has moved we are not the writer any more.
-	rate := w.pace()
-	tag, err := tx.Exec(ctx, `update checkpoint
-		set position = $2, event_at = coalesce($3, event_at), moved_at = now(), events = events + $6, per_second = $7,
-		    halted_at = null, halted_position = null, halted_reason = null
-		where layout = $4 and position = $1 and edition = $5`,
-		int64(w.position), int64(b.upTo), instant(b.eventAt), Layout, w.edition, w.passed, rate)
-	if err != nil {
-		return err
-	}
-	if tag.RowsAffected() != 1 {
-		return errCheckpointMoved
-	}
-	if err := w.writeRows(ctx, tx, b); err != nil {
-		return err
-	}
-	if err := tx.Commit(ctx); err != nil {
-		return err
-	}
 	w.passed, w.rate, w.written = 0, rate, time.Now()
 	return nil
 }
+
+// The first of the statements that write a batch. If the checkpoint has moved, or what
+// it stands for was changed, we are not the writer any more: then there is no row, 1 is
+// divided by 0, and nothing of the batch is written.
+const moveCheckpoint = `
+with moved as (
+	update checkpoint
+	set position = $2, event_at = coalesce($3, event_at), moved_at = now(), events = events + $6, per_second = $7,
+	    halted_at = null, halted_position = null, halted_reason = null
+	where layout = $4 and position = $1 and edition = $5
+	returning position)
+select 1 / count(*) from moved`
 
 // pace is how many events of the log pass in a second, with those that passed
 // since the last write.
@@ -185,27 +182,46 @@ func (w *writer) pace() float64 {
 	return 0.7*w.rate + 0.3*now
 }
 
-// writeRows writes one statement a table.
+// writeRows writes the rows of a batch in a transaction of the caller's.
 func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
+	s := stage{tx: tx}
+	if err := w.stageRows(ctx, &s, b, false); err != nil {
+		return err
+	}
+	return s.send(ctx)
+}
+
+// stageRows writes one statement a table. In bulk, rows that no table has yet are
+// copied, which costs Postgres a good deal less than to look for each whether it is
+// there; if one is, the batch is refused, and the runner takes it in small pieces,
+// which mind nothing.
+func (w *writer) stageRows(ctx context.Context, s *stage, b *batch, bulk bool) error {
 	var (
-		statements pgx.Batch
-		tasks      taskColumns
-		subTasks   subTaskColumns
-		declines   declineColumns
-		joined     typeColumns // declined before, take part now
-		replaced   typeColumns // had a report before
-		findings   = findingWriter{tx: tx, blobs: w.blobs}
+		tasks, newTasks       []*change
+		subTasks              subTaskColumns
+		newSubTasks           []newSubTask
+		declines, newDeclines declineColumns
+		joined                typeColumns // declined before, take part now
+		replaced              typeColumns // had a report before
+		findings              = findingWriter{stage: s, blobs: w.blobs}
 	)
 	for _, c := range b.order {
-		if err := tasks.add(c); err != nil {
-			return err
+		if bulk && c.fresh {
+			newTasks = append(newTasks, c)
+		} else {
+			tasks = append(tasks, c)
 		}
 		for _, name := range c.touched {
+			_, had := c.before.Declined[name]
 			if d, ok := c.after.Declined[name]; ok {
-				if err := declines.add(c.id, d); err != nil {
+				rows := &declines
+				if bulk && !had {
+					rows = &newDeclines
+				}
+				if err := rows.add(c.id, d); err != nil {
 					return err
 				}
-			} else if _, ok := c.before.Declined[name]; ok {
+			} else if had {
 				joined.add(c.id, name)
 			}
 			if c.before.SubTasks[name].Report != nil && !c.sameReport(name) {
@@ -214,9 +230,7 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 		}
 	}
 	if len(replaced.id) > 0 { // before the new findings come
-		if _, err := tx.Exec(ctx, deleteFindings, replaced.args()...); err != nil {
-			return err
-		}
+		s.Queue(deleteFindings, replaced.args()...)
 	}
 	for _, c := range b.order {
 		for _, name := range c.touched {
@@ -231,55 +245,86 @@ func (w *writer) writeRows(ctx context.Context, tx pgx.Tx, b *batch) error {
 			if err != nil {
 				return err
 			}
-			if err := subTasks.add(c.id, t, state); err != nil {
+			if _, had := c.before.SubTasks[name]; bulk && !had {
+				newSubTasks = append(newSubTasks, newSubTask{c, name, state})
+			} else if err := subTasks.add(c.id, t, state); err != nil {
 				return err
 			}
 		}
 	}
-	if err := findings.flush(ctx); err != nil {
-		return err
+	findings.queue()
+	if len(newTasks) > 0 {
+		if err := s.copy(ctx, "tasks", taskNames, paged(newTasks, copiedTasks)); err != nil {
+			return err
+		}
 	}
 	if !w.again {
-		b.queueRollups(&statements)
+		b.queueRollups(s)
 	}
-	if err := b.queueOutcomes(ctx, &statements, w.blobs, findings.read, w.again); err != nil {
+	outcomes, err := b.queueOutcomes(ctx, s, w.blobs, findings.read, w.again, bulk)
+	if err != nil {
 		return err
 	}
-	if len(tasks.id) > 0 {
-		statements.Queue(upsertTasks, tasks.args()...)
+	page := len(tasks)
+	if bulk {
+		page = pageRows // states are long
+	}
+	for len(tasks) > 0 {
+		n := min(page, len(tasks))
+		rows, err := taskRows(tasks[:n])
+		if err != nil {
+			return err
+		}
+		tasks = tasks[n:]
+		s.Queue(upsertTasks, rows.args()...)
+		if bulk {
+			if err := s.send(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	if shadows, err := w.trials.of(ctx, b); err != nil {
 		return err
 	} else if len(shadows) > 0 {
-		statements.Queue(upsertShadows, shadowArgs(shadows)...)
+		s.Queue(upsertShadows, shadowArgs(shadows)...)
 	}
 	if len(subTasks.id) > 0 {
-		statements.Queue(upsertSubTasks, subTasks.args()...)
+		s.Queue(upsertSubTasks, subTasks.args()...)
 	}
 	if len(joined.id) > 0 {
-		statements.Queue(deleteDeclines, joined.args()...)
+		s.Queue(deleteDeclines, joined.args()...)
 	}
 	if len(declines.id) > 0 {
-		statements.Queue(upsertDeclines, declines.args()...)
+		s.Queue(upsertDeclines, declines.args()...)
 	}
 	if len(b.dead.order) > 0 {
 		args, err := b.dead.args()
 		if err != nil {
 			return err
 		}
-		statements.Queue(upsertDeadLetters, args...)
+		s.Queue(upsertDeadLetters, args...)
 	}
 	if len(b.scanners) > 0 {
-		statements.Queue(upsertScanners, scannerArgs(b.scanners)...)
+		s.Queue(upsertScanners, scannerArgs(b.scanners)...)
 	}
 	if len(b.skipped) > 0 {
-		statements.Queue(insertSkips, skipArgs(b.skipped)...)
+		s.Queue(insertSkips, skipArgs(b.skipped)...)
 	}
-	b.roster.queue(&statements)
-	if statements.Len() == 0 {
-		return nil
+	b.roster.queue(s)
+	if len(newSubTasks) > 0 {
+		if err := s.copy(ctx, "sub_tasks", subTaskNames, paged(newSubTasks, copiedSubTasks)); err != nil {
+			return err
+		}
 	}
-	return tx.SendBatch(ctx, &statements).Close()
+	if len(newDeclines.id) > 0 {
+		if err := s.copy(ctx, "declines", declineNames, allRows(newDeclines.args())); err != nil {
+			return err
+		}
+	}
+	if len(outcomes) > 0 {
+		return s.copy(ctx, "outcomes", outcomeNames, allRows(outcomes))
+	}
+	return nil
 }
 
 // halt writes down why the read model stopped, for readers in other processes.

@@ -161,6 +161,7 @@ func taskOf(id TaskID, facts []task.Recorded) Task {
 		d := s.Declined[name]
 		t.Declines = append(t.Declines, Decline{
 			Type: clean(d.Type), Code: clean(d.Code), Reason: clean(d.Reason), ReasonZH: clean(d.ReasonZH), Scanner: d.Scanner, At: stored(d.At), Late: d.Late,
+			Configuration: d.Configuration,
 		})
 	}
 	return t
@@ -171,6 +172,10 @@ func subTaskOf(t task.SubTask) SubTask {
 		Type: clean(t.Type), State: t.State, Attempt: int64(t.Attempt), Scanner: t.Scanner, StartedAt: moment(t.StartedAt), EndedAt: moment(t.EndedAt),
 		Result: word(t.Result), Kind: word(t.Kind), Reason: word(t.Reason), ReasonZH: word(t.ReasonZH),
 		Parked: t.Parked, RetryWanted: t.RetryWanted, Late: t.Late, Counts: t.Summary, DurationMS: t.DurationMS, blob: t.Report,
+		Configuration: t.Configuration,
+	}
+	if t.Because.En != "" {
+		out.Because = &report.Text{En: clean(t.Because.En), Zh: clean(t.Because.Zh)}
 	}
 	if t.Coverage != nil {
 		out.Coverage = &task.Coverage{Eligible: t.Coverage.Eligible, Seen: t.Coverage.Seen}
@@ -271,6 +276,11 @@ func (q *Queries) FindingsAsOf(ctx context.Context, t *Task, query FindingsQuery
 	if err != nil {
 		return out, err
 	}
+	if query.State != "" {
+		return out, &domain.Error{Kind: domain.Refused, Rule: "baseline.not_in_stream",
+			Msg:   "the facts of a task do not say what the version before found; ask for state without asOf",
+			MsgZH: "任务自身的事实不含上一版本的问题；按 state 过滤时请勿指定 asOf"}
+	}
 	from, err := parseAfter(query.After)
 	if err != nil {
 		return out, err
@@ -353,7 +363,7 @@ func cleanFinding(f report.Finding) report.Finding {
 	return report.Finding{
 		Rule: clean(f.Rule), Severity: report.Severity(clean(string(f.Severity))), Message: report.Text{En: clean(f.Message.En), Zh: clean(f.Message.Zh)},
 		Path: clean(f.Path), Line: f.Line, Column: f.Column, EndLine: f.EndLine, EndColumn: f.EndColumn,
-		Cell: clean(f.Cell), Pointer: clean(f.Pointer), Suppressed: f.Suppressed,
+		Cell: clean(f.Cell), Pointer: clean(f.Pointer), Suppressed: f.Suppressed, Suppression: f.Suppression,
 	}
 }
 

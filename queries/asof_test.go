@@ -70,9 +70,13 @@ func anything(random *rand.Rand, reports []*task.Blob, known []string) *past {
 		var f task.Fact
 		switch random.IntN(13) {
 		case 0, 1, 2:
-			f = task.SubTaskStarted{TaskID: id, Type: name, Attempt: attempt, Scanner: by}
+			started := task.SubTaskStarted{TaskID: id, Type: name, Attempt: attempt, Scanner: by}
+			if attempt > 1 {
+				started.Reason, started.ReasonZH, started.Configuration = "files\x00", "文件", &task.Configuration{Project: "*", Digest: "d", By: "li\x00"}
+			}
+			f = started
 		case 3:
-			f = task.SubTaskDeclined{TaskID: id, Type: name, Code: "NO_MATCHING_FILES", Reason: "nothing\x00", ReasonZH: "没有", Scanner: by}
+			f = task.SubTaskDeclined{TaskID: id, Type: name, Code: "NO_MATCHING_FILES", Reason: "nothing\x00", ReasonZH: "没有", Scanner: by, Configuration: &task.Configuration{Project: "p", Digest: "d"}}
 		case 4, 5:
 			f = task.SubTaskCompleted{TaskID: id, Type: name, Attempt: attempt, Result: task.Pass, DurationMS: 7,
 				Summary: report.Counts{Warning: random.IntN(5), Note: 1}, Report: reports[random.IntN(len(reports))], Coverage: coverage}

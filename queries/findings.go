@@ -61,6 +61,7 @@ type FindingsQuery struct {
 	After    string // a cursor; empty for the first page
 	Severity report.Severity
 	Type     string
+	State    FindingState // empty for all
 }
 
 // FindingsPage is the answer for one task.
@@ -118,10 +119,14 @@ func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQu
 				return err
 			}
 		}
-		rows, err := tx.Query(ctx, `select t.task_id, f.* from unnest($1::uuid[]) as t (task_id) cross join lateral (
-			select `+findingColumns+`
-			from live.findings f where f.task_id = t.task_id`+conditions.String()+`
-			order by f.type, f.ordinal limit $2) f order by t.task_id, f.type, f.ordinal`, args...)
+		statement := `select t.task_id, f.* from unnest($1::uuid[]) as t (task_id) cross join lateral (
+			select ` + findingColumns + `
+			from live.findings f where f.task_id = t.task_id` + conditions.String() + `
+			order by f.type, f.ordinal limit $2) f order by t.task_id, f.type, f.ordinal`
+		if query.State != "" {
+			statement = findingsOfState(query.State, conditions.String())
+		}
+		rows, err := tx.Query(ctx, statement, args...)
 		if err != nil {
 			return err
 		}
@@ -146,10 +151,10 @@ func (q *Queries) Findings(ctx context.Context, tasks []TaskID, query FindingsQu
 }
 
 const findingColumns = `f.type, f.attempt, f.ordinal, f.rule, f.severity, f.message_en, f.message_zh, f.path, f.line, f.col, f.end_line, f.end_col,
-	f.cell, f.pointer, f.suppressed, replace(f.identity::text, '-', '') as identity`
+	f.cell, f.pointer, f.suppressed, replace(f.identity::text, '-', '') as identity, f.suppression`
 
 // columns are where findingColumns go.
 func (f *Finding) columns() []any {
 	return []any{&f.Type, &f.Attempt, &f.Ordinal, &f.Rule, &f.Severity, &f.Message.En, &f.Message.Zh, &f.Path, &f.Line, &f.Column, &f.EndLine, &f.EndColumn,
-		&f.Cell, &f.Pointer, &f.Suppressed, &f.Identity}
+		&f.Cell, &f.Pointer, &f.Suppressed, &f.Identity, &f.Suppression}
 }

@@ -31,6 +31,9 @@ type SubTask struct {
 	Coverage    *task.Coverage
 	DurationMS  int64
 	Report      ReportState
+	// Because says why it takes part; nil: it did not say.
+	Because       *report.Text
+	Configuration *task.Configuration // nil: the defaults
 
 	blob *task.Blob // the report; of a task as of a moment only
 }
@@ -56,6 +59,8 @@ type Decline struct {
 	Scanner  task.Scanner
 	At       time.Time
 	Late     bool
+	// Configuration is what the scanner was told by; nil: its defaults.
+	Configuration *task.Configuration
 }
 
 // parts fills in what is wanted of all tasks, with one statement a part, all of
@@ -94,7 +99,8 @@ func parts(ctx context.Context, tx pgx.Tx, tasks []Task, with With) error {
 }
 
 const subTasksOf = `select task_id, type, state, attempt, scanner, started_at, ended_at, result, kind, reason, reason_zh,
-	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_state
+	parked, retry_wanted, late, errors, warnings, notes, eligible, seen, degraded, duration_ms, report_state,
+	because_en, because_zh, configuration
 from live.sub_tasks where task_id = any($1) order by task_id, type collate "C"`
 
 func scanSubTasks(rows pgx.Rows, byID map[TaskID]*Task) error {
@@ -103,13 +109,21 @@ func scanSubTasks(rows pgx.Rows, byID map[TaskID]*Task) error {
 		var id [16]byte
 		var s SubTask
 		var scanner, degraded []byte
+		var becauseEN, becauseZH *string
 		var errs, warnings, notes, eligible, seen *int
 		if err := rows.Scan(&id, &s.Type, &s.State, &s.Attempt, &scanner, &s.StartedAt, &s.EndedAt, &s.Result, &s.Kind, &s.Reason, &s.ReasonZH,
-			&s.Parked, &s.RetryWanted, &s.Late, &errs, &warnings, &notes, &eligible, &seen, &degraded, &s.DurationMS, &s.Report); err != nil {
+			&s.Parked, &s.RetryWanted, &s.Late, &errs, &warnings, &notes, &eligible, &seen, &degraded, &s.DurationMS, &s.Report,
+			&becauseEN, &becauseZH, &s.Configuration); err != nil {
 			return err
 		}
 		if err := fromJSON(scanner, &s.Scanner); err != nil {
 			return fmt.Errorf("scanner: %w", err)
+		}
+		if becauseEN != nil {
+			s.Because = &report.Text{En: *becauseEN}
+			if becauseZH != nil {
+				s.Because.Zh = *becauseZH
+			}
 		}
 		if errs != nil && warnings != nil && notes != nil {
 			s.Counts = &report.Counts{Error: *errs, Warning: *warnings, Note: *notes}
@@ -126,7 +140,7 @@ func scanSubTasks(rows pgx.Rows, byID map[TaskID]*Task) error {
 	return rows.Err()
 }
 
-const declinesOf = `select task_id, type, code, reason, reason_zh, scanner, at, late
+const declinesOf = `select task_id, type, code, reason, reason_zh, scanner, at, late, configuration
 from live.declines where task_id = any($1) order by task_id, type collate "C"`
 
 func scanDeclines(rows pgx.Rows, byID map[TaskID]*Task) error {
@@ -135,7 +149,7 @@ func scanDeclines(rows pgx.Rows, byID map[TaskID]*Task) error {
 		var id [16]byte
 		var d Decline
 		var scanner []byte
-		if err := rows.Scan(&id, &d.Type, &d.Code, &d.Reason, &d.ReasonZH, &scanner, &d.At, &d.Late); err != nil {
+		if err := rows.Scan(&id, &d.Type, &d.Code, &d.Reason, &d.ReasonZH, &scanner, &d.At, &d.Late, &d.Configuration); err != nil {
 			return err
 		}
 		if err := fromJSON(scanner, &d.Scanner); err != nil {

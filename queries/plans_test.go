@@ -147,6 +147,16 @@ func TestQuestionsAreAnsweredByIndex(t *testing.T) {
 			_, _, err := q.TopRules(ctx, queries.TopRulesQuery{From: newest.AddDate(0, 0, -30), To: newest, Project: "p7"})
 			return err
 		},
+		"new findings": func() error {
+			_, _, err := q.Findings(ctx, []queries.TaskID{{}}, queries.FindingsQuery{State: queries.FindingNew})
+			return err
+		},
+		"baselines": func() error {
+			page, err := q.Tasks(ctx, queries.TasksQuery{First: 1})
+			require.NoError(t, err)
+			_, _, err = q.Baselines(ctx, []queries.TaskID{page.Tasks[0].ID})
+			return err
+		},
 		"findings": func() error {
 			_, _, err := q.Findings(ctx, []queries.TaskID{{}}, queries.FindingsQuery{})
 			return err

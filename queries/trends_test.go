@@ -219,3 +219,52 @@ func TestFindingsOfTwoVersionsAreCompared(t *testing.T) {
 }
 
 func failure(_ queries.Comparison, err error) error { return err }
+
+func TestFindingsBesideThoseOfTheVersionBefore(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	a, b, c, d := finding("R1", "a.sql", 1), finding("R1", "a.sql", 2), finding("R2", "b.sql", 3), finding("R3", "b.sql", 4)
+	waived := c
+	waived.Suppressed, waived.Suppression = true, &report.Suppression{Kind: report.External, By: "li", Reason: "agreed", Expires: "2999-01-01", Waiver: "w1"}
+	first, _ := w.version("p", w.found(a, b, c), 3)
+	w.version("other", w.found(d), 1)
+	bare := newTask() // no report of that type: no version before
+	w.tell(bare, uploaded(bare, "p"), opened(bare), task.SubTaskStarted{Type: "EXCEL", Attempt: 1},
+		task.SubTaskCompleted{Type: "EXCEL", Attempt: 1, Result: task.Pass, Report: w.found(d)})
+	gone, _ := w.version("p", &task.Blob{Key: "expired"}, 1)
+	second, _ := w.version("p", w.found(a, waived, d), 2)
+	third, last := w.version("p", w.found(d), 7)
+	w.follow(last)
+
+	ids := []queries.TaskID{first, bare, gone, second, third, newTask()}
+	got, _, err := w.queries.Baselines(ctx, ids)
+	require.NoError(t, err)
+	require.Equal(t, map[queries.TaskID][]queries.Baseline{
+		second: {{Type: "SQL", Previous: first, New: 1, Unchanged: 2, Fixed: 1}},
+		third:  {{Type: "SQL", Previous: second, Unchanged: 1, Fixed: 2, Cut: true}},
+	}, got)
+
+	list := func(id queries.TaskID, query queries.FindingsQuery) (out []string) {
+		for {
+			pages, _, err := w.queries.Findings(ctx, []queries.TaskID{id, newTask()}, query)
+			require.NoError(t, err)
+			for _, f := range pages[id].Findings {
+				out = append(out, fmt.Sprintf("%s:%d", f.Rule, f.Line))
+			}
+			if !pages[id].More {
+				return out
+			}
+			query.After = pages[id].Findings[len(pages[id].Findings)-1].Cursor()
+		}
+	}
+	require.Equal(t, []string{"R3:4"}, list(second, queries.FindingsQuery{State: queries.FindingNew, First: 1}))
+	require.Equal(t, []string{"R1:1", "R2:3"}, list(second, queries.FindingsQuery{State: queries.FindingUnchanged, First: 1}))
+	require.Equal(t, []string{"R1:1", "R1:2", "R2:3"}, list(first, queries.FindingsQuery{State: queries.FindingNew, First: 1}), "nothing was before")
+	require.Empty(t, list(first, queries.FindingsQuery{State: queries.FindingUnchanged}))
+	require.Equal(t, []string{"R3:4"}, list(bare, queries.FindingsQuery{State: queries.FindingNew}))
+
+	pages, _, err := w.queries.Findings(ctx, []queries.TaskID{second}, queries.FindingsQuery{})
+	require.NoError(t, err)
+	require.Equal(t, waived.Suppression, pages[second].Findings[1].Suppression)
+	require.Nil(t, pages[second].Findings[2].Suppression)
+}

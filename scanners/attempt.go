@@ -238,7 +238,7 @@ func (a *attempt) scan(work, inside context.Context, pkg, view *zippkg.Package) 
 		return coverage, err
 	})
 	if err == nil {
-		coverage.Degraded = append(coverage.Degraded, unopened(pkg)...)
+		coverage.Degraded = append(coverage.Degraded, Unopened(pkg)...)
 		err = w.Close()
 	}
 	_ = out.CloseWithError(err) // nil means io.EOF: the report is whole
@@ -277,26 +277,6 @@ func (a *attempt) scan(work, inside context.Context, pkg, view *zippkg.Package) 
 		})
 		return err
 	})
-}
-
-// unopened tells of the zips in a package into which nobody could look: no scanner
-// knows whether its files are among them.
-func unopened(pkg *zippkg.Package) (told []task.Degraded) {
-	const most = 20 // a fact is no list of everything
-	more := 0
-	for _, w := range pkg.Warnings() {
-		switch {
-		case w.Code != zippkg.WarningNestedUnread && w.Code != zippkg.WarningNestedTooDeep:
-		case len(told) == most:
-			more++
-		default:
-			told = append(told, task.Degraded{Path: w.Path, Reason: w.Message})
-		}
-	}
-	if more > 0 {
-		told[most-1].Reason += fmt.Sprintf("; and %d more such zips", more)
-	}
-	return told
 }
 
 func (a *attempt) fail(ctx context.Context, f task.SubTaskFailed) error {

@@ -1,6 +1,7 @@
 package scanners
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -14,7 +15,9 @@ import (
 	"github.com/factgate/factgate/domain/configuration"
 	"github.com/factgate/factgate/domain/project"
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/strictyaml"
 	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/internal/zippkg"
 )
 
 // Apply reads a configuration for a scanner and returns it with that. It refuses
@@ -25,27 +28,81 @@ func Apply(s Scanner, text string) (Scanner, configuration.Document, error) {
 	if err != nil {
 		return nil, d, err
 	}
+	var rules error
 	if c, ok := s.(Catalogued); ok {
-		if err := d.Check(append(c.Rules(), SuppressionRules()...)); err != nil {
-			return nil, d, err
+		if known := c.Rules(); len(known) > 0 { // none listed: nobody wrote them down
+			rules = d.Check(append(known, SuppressionRules()...))
 		}
 	}
-	if d.Settings == nil {
-		return s, d, nil
-	}
-	settings := Settings{d.Settings}
-	c, ok := s.(Configurable)
-	if !ok {
-		return nil, d, configuration.Invalid(settings.Refuse(report.Text{
-			En: "type " + s.Describe().Type + " has no settings of its own; take settings away",
-			Zh: "类型 " + s.Describe().Type + " 没有自己的设置；请删除 settings",
-		}))
-	}
-	with, err := c.Configure(settings)
-	if err != nil {
-		return nil, d, configuration.Invalid(err)
+	with, settings := configure(s, Settings{d.Settings})
+	var wrongRules, wrongSettings *strictyaml.Error
+	switch {
+	case errors.As(rules, &wrongRules) && errors.As(settings, &wrongSettings):
+		return nil, d, configuration.Invalid(strictyaml.Join(wrongRules, wrongSettings))
+	case rules != nil:
+		return nil, d, rules
+	case settings != nil:
+		return nil, d, configuration.Invalid(settings)
 	}
 	return with, d, nil
+}
+
+func configure(s Scanner, settings Settings) (Scanner, error) {
+	if settings.node == nil {
+		return s, nil
+	}
+	c, ok := s.(Configurable)
+	if !ok {
+		return nil, settings.Refuse(report.Text{
+			En: "type " + s.Describe().Type + " has no settings of its own; take settings away",
+			Zh: "类型 " + s.Describe().Type + " 没有自己的设置；请删除 settings",
+		})
+	}
+	return c.Configure(settings)
+}
+
+// Tried is what a scanner says of a package outside of a runtime.
+type Tried struct {
+	Decision Decision
+	Coverage task.Coverage
+	Fail     configuration.Thresholds // by which the check fails
+}
+
+// Try has a scanner look at a package here and now, as a runtime would by this text of
+// a configuration (empty: its defaults), with the package's own suppressions and
+// without waivers. Nothing is recorded.
+func Try(ctx context.Context, s Scanner, text string, at time.Time, pkg *zippkg.Package, out Findings) (Tried, error) {
+	c := configured{Scanner: s, Document: configuration.Document{Enabled: true}, rules: rulesOf(s)}
+	if text != "" {
+		var err error
+		if c.Scanner, c.Document, err = Apply(s, text); err != nil {
+			return Tried{}, err
+		}
+		c.applied = &task.Configuration{Digest: c.Digest}
+	}
+	tried := Tried{Fail: c.Fail}
+	if !c.Enabled {
+		tried.Decision = Decline(Disabled, report.Text{En: "switched off by its configuration", Zh: "已被其配置停用"})
+		return tried, nil
+	}
+	view := pkg
+	if c.Narrows() {
+		view = pkg.Only(c.Sees)
+	}
+	var err error
+	if tried.Decision, err = c.Decide(ctx, view); err != nil || !tried.Decision.TakesPart() {
+		tried.Decision.reason = c.seen(tried.Decision.reason, len(view.Files()), len(pkg.Files()))
+		return tried, err
+	}
+	g := newGate(out, c, at)
+	if err := g.read(pkg); err != nil {
+		return tried, err
+	}
+	if tried.Coverage, err = c.Scan(ctx, view, g); err != nil {
+		return tried, err
+	}
+	g.close()
+	return tried, nil
 }
 
 // configured is a scanner as it checks one package: by what operators have said.

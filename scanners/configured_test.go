@@ -207,10 +207,11 @@ func TestAConfigurationThatIsNotUnderstoodIsNoDefault(t *testing.T) {
 	b := newBench(t)
 	b.run(newLister(), options)
 	for text, want := range map[string]string{
-		"rules:\n  R3: off":          `line 2, column 3: there is no rule "R3"; did you mean R1?`,
-		"settings:\n  limits: 3":     `line 2, column 3: "limits" is not known here; did you mean "limit"?`,
-		"settings:\n  limit: 0":      `line 2, column 10: limit must be 1 or more`,
-		"settings:\n  limit: plenty": `line 2, column 10: here must be a whole number`,
+		"rules:\n  R3: off":                       `line 2, column 3: there is no rule "R3"; did you mean R1?`,
+		"rules: {R3: off}\nsettings: {limits: 3}": `line 1, column 9: there is no rule "R3"; did you mean R1?; line 2, column 12: "limits" is not known here; did you mean "limit"?`,
+		"settings:\n  limits: 3":                  `line 2, column 3: "limits" is not known here; did you mean "limit"?`,
+		"settings:\n  limit: 0":                   `line 2, column 10: limit must be 1 or more`,
+		"settings:\n  limit: plenty":              `line 2, column 10: here must be a whole number`,
 	} {
 		b.configure("dw", text)
 		got, _ := b.ends(b.open())

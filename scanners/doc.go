@@ -22,6 +22,14 @@
 // delivery that comes back without having been tried has lost none. A panic in a
 // scanner is an error of its attempt, and so is one that does not stop in time.
 //
+// What operators have said of the type in the package's project is looked up at the
+// beginning of each attempt ([Apply], package configuration): a change needs no
+// restart, and a scanner that does not understand it ends the attempt as
+// SubTaskFailed{ERROR}, for a silent default would be a judgement that nobody asked
+// for. It holds for every type alike: which files a scanner sees, what becomes of its
+// findings, when the check fails. Suppressions of the package (.factgate.yml) and
+// waivers of operators are applied between the scanner and its report.
+//
 // One package's trouble does not delay another's: whoever backs off keeps no
 // worker, and up to 64 may back off at once. Packages at work share a [Room], so
 // that a few giants do not take more memory than there is. A scan goes on when the

@@ -48,7 +48,7 @@ func SuppressionRules() []report.Rule {
 // gate stands between a scanner and its report: it does to findings what operators
 // and the package have said. It is used by one goroutine.
 type gate struct {
-	out    *report.Writer
+	out    Findings
 	levels map[string]configuration.Level
 	rules  map[string]report.Rule // the scanner's; empty if it has no catalogue
 	opened time.Time
@@ -74,7 +74,7 @@ type exception struct {
 	looked  bool
 }
 
-func newGate(out *report.Writer, c configured, opened time.Time) *gate {
+func newGate(out Findings, c configured, opened time.Time) *gate {
 	g := &gate{out: out, levels: c.Document.Rules, rules: c.rules, opened: opened, byRule: map[string][]*exception{}}
 	for _, w := range c.waivers {
 		g.know(&exception{

@@ -23,7 +23,7 @@ func TestZipsThatCannotBeOpenedAreDegradedCoverage(t *testing.T) {
 	require.Equal(t, task.Pass, got.Result)
 	require.Len(t, got.Coverage.Degraded, 2)
 	require.Equal(t, "cut.zip", got.Coverage.Degraded[0].Path)
-	require.Contains(t, got.Coverage.Degraded[0].Reason, "were not checked: the zip is damaged")
+	require.Contains(t, got.Coverage.Degraded[0].Reason, "the files inside were not checked: the zip is damaged")
 	require.Equal(t, "deep.zip!/in.zip", got.Coverage.Degraded[1].Path)
 
 	var many []hostile.Entry

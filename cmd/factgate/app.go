@@ -35,7 +35,7 @@ import (
 // config says what an app is made of.
 type config struct {
 	only       role   // the one role of this process; all of them if empty
-	blobs      string // folder of the blobs; in the data folder if empty
+	blobs      string // folder or s3:// address of the blobs; in the data folder if empty
 	data       string // folder of node, cluster and blobs
 	listen     string
 	scrape     string // address of /metrics alone; none if empty: the api serves it
@@ -101,7 +101,7 @@ func start(ctx context.Context, c config) (_ *app, err error) {
 			return nil, fmt.Errorf("data folder: %w", err)
 		}
 	}
-	blobs, err := c.openBlobs()
+	blobs, err := c.openBlobs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}
@@ -211,7 +211,7 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 	a.role(func(ctx context.Context) error { tendPeople(ctx, use, c.logger); return nil })
 	graphql, err := graphqlapi.NewHandler(questions, projections.NewWaiter(db), graphqlapi.Options{
 		Commands: use, RuleBook: commands.NewRuleBook(log),
-		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}).WithRuleSets(commands.NewRuleBook(log)), HasBlob: blobReader{blobs}.has, Logger: c.logger, Answered: a.metrics.Answered,
+		ReadModels: projections.NewRegistry(db, log, blobReader{blobs}).WithRuleSets(commands.NewRuleBook(log)), HasBlob: blobReader{blobs}.has, CheckConfiguration: checkConfiguration, Logger: c.logger, Answered: a.metrics.Answered,
 	})
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ func TestATypeMadeUpAtRunTimeIsTakenEverywhere(t *testing.T) {
 	defer stop()
 	v := c.converged(t, packed(t)["retail-1.4.0"])
 	require.Equal(t, "PARTIAL_SUCCESS", v.Verdict.Status)
-	require.Equal(t, "3 of 4 passed: EXCEL, SQL, UNIT_TEST; failed: LICENCES", v.Verdict.Because.En)
+	require.Equal(t, "4 of 5 passed: API, EXCEL, SQL, UNIT_TEST; failed: LICENCES", v.Verdict.Because.En)
 
 	var types []string
 	for _, s := range v.SubTasks {
@@ -82,7 +82,7 @@ func TestATypeMadeUpAtRunTimeIsTakenEverywhere(t *testing.T) {
 		Task struct{ ObservedTypes []string }
 	}
 	require.NoError(t, c.query(t.Context(), `query($id: ID!) { task(id: $id) { observedTypes } }`, map[string]any{"id": v.ID}, &observed))
-	require.Equal(t, []string{"EXCEL", "LICENCES", "SQL", "UNIT_TEST"}, observed.Task.ObservedTypes)
+	require.Equal(t, []string{"API", "EXCEL", "LICENCES", "SQL", "UNIT_TEST"}, observed.Task.ObservedTypes)
 }
 
 // A scanner that was here and is not any more is silent, and silence is shown.

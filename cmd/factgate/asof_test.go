@@ -33,7 +33,7 @@ func TestATaskIsShownAsItStood(t *testing.T) {
 	require.JSONEq(t, now, show("--json", "--at", "1000"))
 	require.JSONEq(t, now, show("--json", "--at", live.LastEventAt))
 
-	for _, says := range []string{"(project retail, version —)", "PARTIAL_SUCCESS: 2 of 3 passed", "rule that held: some", "SQL FAILED CHECK", "findings:", "factgate explain " + r.TaskID} {
+	for _, says := range []string{"(project retail, version —)", "PARTIAL_SUCCESS: 3 of 4 passed", "rule that held: some", "SQL FAILED CHECK", "findings:", "factgate explain " + r.TaskID} {
 		require.Contains(t, show(), says)
 		require.Contains(t, show("--at", "1000"), says)
 	}
@@ -43,7 +43,7 @@ func TestATaskIsShownAsItStood(t *testing.T) {
 	opened := show("--at", "1")
 	require.Contains(t, opened, "OPEN: no verdict; the window closes at ")
 	require.Contains(t, opened, "took part: —")
-	require.Contains(t, opened, "known, but silent: EXCEL; SQL; UNIT_TEST")
+	require.Contains(t, opened, "known, but silent: API; EXCEL; SQL; UNIT_TEST")
 	require.Contains(t, opened, "factgate explain "+r.TaskID+" --at 1 ")
 	require.Contains(t, show("--at", "1", "--lang", "zh"), "尚无结论")
 

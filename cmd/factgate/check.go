@@ -247,6 +247,8 @@ type subTask struct {
 	Kind    *string    `json:"kind"`
 	Reason  *string    `json:"reason"`
 	Counts  countsView `json:"counts"`
+	// Degraded is what was not fully checked.
+	Degraded []degradedView `json:"degraded,omitempty"`
 }
 
 func (k *check) printJSON(ctx context.Context, c *client, t *taskView) error {
@@ -263,7 +265,7 @@ func (k *check) printJSON(ctx context.Context, c *client, t *taskView) error {
 		SubTasks: []subTask{}, Declined: []decline{}, Silent: append([]string{}, t.Silent...), Findings: []finding{},
 	}
 	for _, s := range t.SubTasks {
-		result.SubTasks = append(result.SubTasks, subTask{s.Type, s.State, s.Attempt, s.Result, s.Kind, s.reason(k.zh), s.counts()})
+		result.SubTasks = append(result.SubTasks, subTask{s.Type, s.State, s.Attempt, s.Result, s.Kind, s.reason(k.zh), s.counts(), s.degraded()})
 	}
 	for _, d := range t.Declined {
 		result.Declined = append(result.Declined, decline{d.Type, d.Code, d.Reason.in(k.zh)})

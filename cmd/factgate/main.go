@@ -18,6 +18,7 @@ import (
 
 	"github.com/factgate/factgate/scanners"
 	"github.com/factgate/factgate/scanners/excel"
+	"github.com/factgate/factgate/scanners/openapi"
 	"github.com/factgate/factgate/scanners/sql"
 	"github.com/factgate/factgate/scanners/unittest"
 	"github.com/factgate/factgate/scanners/wedata"
@@ -30,6 +31,7 @@ func scannerList() []scanners.Scanner {
 		excel.New(excel.Config{}),
 		unittest.New(unittest.Config{}),
 		wedata.New(),
+		openapi.New(openapi.Config{}),
 	}
 }
 
@@ -89,8 +91,8 @@ can be traced.
 	cmd.AddCommand(roleCommands()...)
 	cmd.PersistentFlags().String("lang", "", "language of texts: zh or en (default: FACTGATE_LANG, else the locale)")
 	cmd.AddCommand(runCommand(), checkCommand(), historyCommand(), explainCommand(), dossierCommand(), rulesCommand(), nodeCommand())
-	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), deadLettersCommand(), scannersCommand(), readModelCommand(), trendsCommand())
-	cmd.AddCommand(showCommand(), projectCommand(), personsCommand(), blobsCommand(), scanCommand())
+	cmd.AddCommand(cancelCommand(), retryCommand(), rescanCommand(), catalogueCommand(), deadLettersCommand(), scannersCommand(), readModelCommand(), trendsCommand())
+	cmd.AddCommand(showCommand(), projectCommand(), personsCommand(), blobsCommand(), scanCommand(), waiversCommand())
 	return cmd
 }
 

@@ -105,10 +105,10 @@ func TestMetricsOfARunAndOfARole(t *testing.T) {
 		"factgate_windows_open": 0, "factgate_windows_due": 0,
 		"factgate_windows_closed_total{cause=SETTLED}": 2, "factgate_windows_closed_total{cause=DEADLINE}": 0,
 		"factgate_verdicts_total{status=PARTIAL_SUCCESS}": 1, "factgate_verdicts_total{status=FAILED}": 1, "factgate_verdicts_total{status=SUCCESS}": 0,
-		"factgate_verdict_delay_seconds{cause=SETTLED}":                     2,
+		"factgate_verdict_delay_seconds{cause=SETTLED}":                                       2,
 		"factgate_scanner_decisions_total{code=TAKES_PART,decision=TAKES_PART,type=SQL}":      1,
 		"factgate_scanner_decisions_total{code=NO_MATCHING_FILES,decision=DECLINED,type=SQL}": 1,
-		"factgate_scanner_attempts_total{type=SQL}":                         1, "factgate_scanner_running{type=SQL}": 0,
+		"factgate_scanner_attempts_total{type=SQL}":                                           1, "factgate_scanner_running{type=SQL}": 0,
 		"factgate_scanner_deliveries_total{end=retry,type=SQL}": 0, "factgate_scanner_deliveries_total{end=park,type=SQL}": 0,
 		"factgate_read_model_halted{model=1}": 0, "factgate_read_model_lag_seconds{model=1}": 0,
 	})

@@ -31,7 +31,7 @@ func TestRetryAndRescanAnswerAsCheckDoes(t *testing.T) {
 	got = run(t, "retry", first.TaskID, "SQL", "--reason", "the rules have changed", "--by", "li", "--wait", "--server", s.url)
 	require.Equal(t, 1, got.code, got.errors)
 	require.Contains(t, got.out, "SQL started again (attempt 2)")
-	require.Contains(t, got.out, "PARTIAL_SUCCESS: 2 of 3 passed")
+	require.Contains(t, got.out, "PARTIAL_SUCCESS: 3 of 4 passed")
 	require.Contains(t, got.out, "late facts: 3")
 	require.NotContains(t, got.out, "EXCEL takes part", "that is no news")
 	history := run(t, "history", first.TaskID, "--server", s.url)

@@ -108,7 +108,8 @@ removes those whose youngest task has heard nothing for longer than the policy s
 and what refused uploads left behind. Nothing goes that a task still needs. Facts and
 verdicts stay. It works while Factgate runs, and may be broken off and repeated.
 
-It works on the data folder of factgate run, or on --eventstore and --blobs.`,
+It works on the data folder of factgate run, or on --eventstore and --blobs.` + s3Help + `
+Only from a bucket that keeps versions anything is removed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			zh, err := chinese(cmd)
@@ -121,17 +122,20 @@ It works on the data folder of factgate run, or on --eventstore and --blobs.`,
 			if target.connection == "" {
 				target.data = filepath.Join(data, "events")
 			} else if folder == "" {
-				return errors.New("--eventstore goes with --blobs, the folder that all roles share")
+				return errors.New("--eventstore goes with --blobs, the folder or the s3:// address that all roles share")
 			}
 			if folder == "" {
 				folder = filepath.Join(data, "blobs")
 			}
-			blobs, err := config{only: apiRole, blobs: folder}.openBlobs()
+			blobs, err := config{only: apiRole, blobs: folder}.openBlobs(cmd.Context())
 			if err != nil {
 				return fmt.Errorf("blob store: %w", err)
 			}
 			return target.log(cmd.Context(), func(ctx context.Context, log eventstore.Log) error {
 				report, err := retention.Sweep(ctx, log, blobs, p, retention.Options{Now: time.Now(), DryRun: dry, Pause: sweepPause})
+				if zh {
+					err = inWords(err, zh)
+				}
 				if err != nil {
 					return err
 				}
@@ -159,7 +163,7 @@ It works on the data folder of factgate run, or on --eventstore and --blobs.`,
 	}
 	cmd.Flags().StringVar(&data, "data", "factgate-data", "data folder of factgate run, running or not")
 	cmd.Flags().StringVar(&target.connection, "eventstore", os.Getenv("FACTGATE_EVENTSTORE"), "connection string, esdb://…, instead of --data (default: FACTGATE_EVENTSTORE)")
-	cmd.Flags().StringVar(&folder, "blobs", os.Getenv("FACTGATE_BLOBS"), "folder of the blobs, instead of the one in --data (default: FACTGATE_BLOBS)")
+	cmd.Flags().StringVar(&folder, "blobs", os.Getenv("FACTGATE_BLOBS"), "folder or s3:// address of the blobs, instead of the folder in --data (default: FACTGATE_BLOBS)")
 	retentionFlags(cmd, &p)
 	cmd.Flags().Var((*age)(&p.Grace), "grace", "keep what was stored or asked for less than this long ago, whoever refers to it (default: 24h)")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "remove nothing; say what would be")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,15 +29,17 @@ const (
 
 func (c config) runs(r role) bool { return c.only == "" || c.only == r }
 
-// openBlobs opens the folder that all roles share. A role alone does not make it:
-// an empty folder in the place of one that is not mounted would take uploads that
-// nobody else sees.
-func (c config) openBlobs() (blob.Store, error) {
-	if c.blobs == "" && c.only == "" {
+// openBlobs opens the bucket or the folder that all roles share. A folder that was
+// named is not made: an empty one in the place of one that is not mounted would take
+// uploads that nobody else sees.
+func (c config) openBlobs(ctx context.Context) (blob.Store, error) {
+	switch {
+	case c.blobs == "" && c.only == "":
 		return blob.OpenDir(filepath.Join(c.data, "blobs"))
-	}
-	if c.blobs == "" {
+	case c.blobs == "":
 		return nil, nil // the role reads none
+	case inS3(c.blobs):
+		return openBucket(ctx, c.blobs, cmp.Or(c.logger, slog.Default()))
 	}
 	if info, err := os.Stat(c.blobs); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no folder %s; mount or make the folder that all roles share, and name it with --blobs", c.blobs)
@@ -61,7 +65,7 @@ waited for. When it is ready it prints one line on standard output:
 			Use: "api", Short: "Run the HTTP server alone: uploads, GraphQL, console", Args: cobra.NoArgs,
 			Long: `Api serves uploads, GraphQL and the console in a process of its own. Uploads need the
 event store and the blobs; while PostgreSQL is away they are taken, and reads are not.` +
-				fmt.Sprintf(several, "the event store and the blobs, and reads PostgreSQL", " http://127.0.0.1:8080"),
+				fmt.Sprintf(several, "the event store and the blobs, and reads PostgreSQL", " http://127.0.0.1:8080") + s3Help,
 		}),
 		coordinator.roleCommand(coordinatorRole, &cobra.Command{
 			Use: "coordinator", Short: "Run the main-task service alone: it opens and closes windows", Args: cobra.NoArgs,
@@ -74,7 +78,7 @@ deadline that was missed counts as of its time.` +
 			Use: "projector", Short: "Run the projector alone: it folds the log into the read model", Args: cobra.NoArgs,
 			Long: `Projector folds the log into PostgreSQL's tables, in a process of its own. Each read
 model has one writer; the others stand by and take over when it ends.` +
-				fmt.Sprintf(several, "the event store and PostgreSQL, and reads the blobs", ""),
+				fmt.Sprintf(several, "the event store and PostgreSQL, and reads the blobs", "") + s3Help,
 		}),
 		scanner.roleCommand(scannerRole, &cobra.Command{
 			Use: "scanner TYPE…", Short: "Run scanners alone", Args: cobra.MinimumNArgs(1),
@@ -82,7 +86,7 @@ model has one writer; the others stand by and take over when it ends.` +
 work; what one leaves unfinished another does. It needs no database.
 
 Types: ` + strings.Join(scannerTypes(), ", ") + `, and those of --external.` +
-				fmt.Sprintf(several, "the event store and the blobs", ""),
+				fmt.Sprintf(several, "the event store and the blobs", "") + s3Help,
 		}),
 	}
 	roles[len(roles)-1].AddCommand(conformCommand())
@@ -99,7 +103,7 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 		flags.StringVar(&c.database, "database", os.Getenv("FACTGATE_DATABASE"), "postgres:// URL; required (default: FACTGATE_DATABASE)")
 	}
 	if r != coordinatorRole {
-		flags.StringVar(&c.blobs, "blobs", os.Getenv("FACTGATE_BLOBS"), "folder of the blobs, which exists and is shared by all roles; required (default: FACTGATE_BLOBS)")
+		flags.StringVar(&c.blobs, "blobs", os.Getenv("FACTGATE_BLOBS"), blobsHelp+"; required (default: FACTGATE_BLOBS)")
 	}
 	switch r {
 	case apiRole:

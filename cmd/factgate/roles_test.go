@@ -41,7 +41,7 @@ func TestARoleSaysWhatItLacks(t *testing.T) {
 		"factgate api needs --eventstore, or FACTGATE_EVENTSTORE": {"api"},
 		"factgate coordinator needs --database":                   {"coordinator", "--eventstore", "esdb://127.0.0.1:1?tls=false"},
 		"factgate projector needs --blobs":                        {"projector", "--eventstore", "esdb://127.0.0.1:1?tls=false", "--database", "postgres:///x"},
-		"there are SQL, EXCEL, UNIT_TEST":                            {"scanner", "NOPE", "--eventstore", "esdb://127.0.0.1:1?tls=false", "--blobs", t.TempDir()},
+		"there are SQL, EXCEL, UNIT_TEST":                         {"scanner", "NOPE", "--eventstore", "esdb://127.0.0.1:1?tls=false", "--blobs", t.TempDir()},
 		"there is no folder /nowhere; mount or make the folder":   {"scanner", "SQL", "--eventstore", "esdb://127.0.0.1:1?tls=false", "--blobs", "/nowhere"},
 		"connection string is wrong":                              {"scanner", "SQL", "--eventstore", "nowhere", "--blobs", t.TempDir()},
 	} {

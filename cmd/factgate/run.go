@@ -25,7 +25,7 @@ When it takes uploads it prints one line on standard output:
 
   ready http://127.0.0.1:8080
 
-With --eventstore and --database it uses servers of yours instead.`,
+With --eventstore, --database and --blobs it uses servers of yours instead.` + s3Help,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			level := slog.LevelInfo
@@ -46,6 +46,7 @@ With --eventstore and --database it uses servers of yours instead.`,
 	cmd.Flags().StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the HTTP server; port 0 takes a free one")
 	cmd.Flags().StringVar(&c.eventstore, "eventstore", os.Getenv("FACTGATE_EVENTSTORE"), "esdb:// connection string (default: FACTGATE_EVENTSTORE, else the embedded node)")
 	cmd.Flags().StringVar(&c.database, "database", "", "postgres:// URL (default: a private PostgreSQL in the data folder)")
+	cmd.Flags().StringVar(&c.blobs, "blobs", "", "s3://BUCKET/PREFIX, or a folder that exists (default: in the data folder)")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log details")
 	c.timeFlags(cmd, 0, "the rule set's, 10s")
 	c.rebuildFlag(cmd)

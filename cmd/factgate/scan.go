@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/suppression"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/internal/sarif"
 	"github.com/factgate/factgate/internal/zippkg"
@@ -36,11 +38,14 @@ calls. Several types are separated by commas; all stands for every type.
   factgate scan sql,excel product-1.4.0.zip --format sarif > factgate.sarif
   factgate scan all . --format json
 
+The package's own suppressions (.factgate.yml, in the folder one stands in or at the
+root of the zip) and a configuration (--config) are heeded; a server knows waivers, too.
+
 Hidden folders (.git and others), node_modules and symbolic links are left out.
 
 Exit codes:
   0  nothing fails the check       4  nothing was scanned: no type takes part, or
-  2  there are errors                 none of its files could be read
+  2  the check fails                  none of its files could be read
   3  the zip is refused            5  any other error`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
@@ -59,9 +64,13 @@ Exit codes:
 			if s.scanners, err = s.chosen(cmd.Context(), args[0]); err != nil {
 				return err
 			}
+			if err := s.configure(); err != nil {
+				return err
+			}
 			return s.run(cmd.Context(), args[1:])
 		},
 	}
+	cmd.Flags().StringVar(&s.config, "config", "", "a configuration of the type, as factgate scanners configure takes it")
 	cmd.Flags().StringVar(&s.format, "format", "text", "text, json or sarif")
 	cmd.Flags().BoolVar(&s.json, "json", false, "the same as --format json")
 	s.external.flag(cmd)
@@ -72,9 +81,32 @@ Exit codes:
 type scan struct {
 	scanners   []scanners.Scanner
 	external   externals
+	config     string // a file
+	document   string // its text; empty for none
 	format     string
 	json, zh   bool
 	out, notes io.Writer
+}
+
+// configure reads --config.
+func (s *scan) configure() (err error) {
+	if s.config == "" {
+		return nil
+	}
+	if len(s.scanners) != 1 {
+		return errors.New("--config is of one type; name only that one")
+	}
+	if s.document, err = readConfiguration(s.config); err != nil {
+		return err
+	}
+	if _, _, err := scanners.Apply(s.scanners[0], s.document); err != nil {
+		var lines []string
+		for _, v := range validated(s.config, err) {
+			lines = append(lines, v.text(s.zh))
+		}
+		return &exit{exitError, strings.Join(lines, "\n")}
+	}
+	return nil
 }
 
 func (s *scan) chosen(ctx context.Context, types string) ([]scanners.Scanner, error) {
@@ -101,6 +133,7 @@ type scanReport struct {
 	Findings []report.Finding `json:"findings,omitempty"`
 	about    scanners.Description
 	rules    []report.Rule
+	failed   bool
 }
 
 func (s *scan) run(ctx context.Context, paths []string) error {
@@ -215,6 +248,19 @@ func gather(ctx context.Context, w io.Writer, paths []string) (base string, err 
 			return "", err
 		}
 	}
+	// The package's own suppressions stand at its root, whichever of its parts are
+	// scanned. An empty file is there without them: a folder that held all of the rest
+	// would be taken for an enclosing one, and patterns would not match what they name.
+	if own := filepath.Join(base, suppression.FileName); !taken[own] {
+		if info, err := os.Lstat(own); err == nil && info.Mode().IsRegular() {
+			err = pack(out, base, own)
+		} else {
+			_, err = out.Create(suppression.FileName)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
 	if err := out.Close(); err != nil {
 		return "", err
 	}
@@ -269,21 +315,25 @@ func (s *scan) ask(ctx context.Context, one scanners.Scanner, pkg *zippkg.Packag
 	if c, ok := one.(scanners.Catalogued); ok {
 		got.rules = c.Rules()
 	}
-	decision, err := one.Decide(ctx, pkg)
+	found := &findings{base: base}
+	tried, err := scanners.Try(ctx, one, s.document, time.Now(), pkg, found)
 	if err != nil {
 		return got, err
 	}
-	if !decision.TakesPart() {
-		reason := decision.Reason()
+	if !tried.Decision.TakesPart() {
+		reason := tried.Decision.Reason()
 		got.Declined = &reason
 		return got, nil
 	}
-	found := &findings{base: base}
-	coverage, err := one.Scan(ctx, pkg, found)
-	if err != nil {
-		return got, err
+	tried.Coverage.Degraded = append(tried.Coverage.Degraded, scanners.Unopened(pkg)...)
+	for _, r := range scanners.SuppressionRules() {
+		if !slices.ContainsFunc(got.rules, func(own report.Rule) bool { return own.ID == r.ID }) {
+			got.rules = append(got.rules, r)
+		}
 	}
-	got.Counts, got.Coverage, got.Findings = &found.counts, &coverage, found.list
+	got.Counts, got.Coverage, got.Findings = &found.counts, &tried.Coverage, found.list
+	severity, _ := tried.Fail.Exceeded(found.counts)
+	got.failed = severity != ""
 	return got, nil
 }
 
@@ -295,7 +345,7 @@ func (s *scan) outcome(all []scanReport) error {
 			continue
 		}
 		took = took || one.Coverage.Eligible == 0 || one.Coverage.Seen > 0
-		failed = failed || one.Counts.Error > 0
+		failed = failed || one.failed
 	}
 	switch {
 	case failed:

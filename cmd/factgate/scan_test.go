@@ -124,3 +124,38 @@ func TestAnExternalScannerTakesPart(t *testing.T) {
 	require.Contains(t, bad.errors, "command: name the program")
 	require.Contains(t, run(t, "scan", "sql", folder, "--external", filepath.Join(folder, "bin")).errors, "there is no .yaml file in")
 }
+
+// What a developer sees here is what the gate will say: by the package's own
+// suppressions, and by a configuration.
+func TestScanHeedsSuppressionsAndAConfiguration(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, folder, map[string]string{
+		"sql/a.sql":      "-- a\nDELETE FROM t;\n",
+		"sql/test/b.sql": "-- b\nDELETE FROM t;\n",
+		".factgate.yml":  "suppressions:\n  - {rule: SQL002, path: sql/a.sql, reason: agreed}\n  - {rule: SQL002, path: gone/**, reason: agreed}\n",
+	})
+	config := written(t, "sql.yaml", "exclude: ['**/test/**']\n")
+	got := runIn(t, folder, "scan", "sql", "sql")
+	require.Equal(t, exitFailed, got.code, got.errors)
+	require.NotContains(t, got.out, "a.sql:2:1: error")
+	require.Contains(t, got.out, "b.sql:2:1: error SQL002")
+	require.Contains(t, got.out, ".factgate.yml:3:5: note SUP001: the suppression of SQL002 in gone/** suppresses nothing; take it away.")
+	got = runIn(t, folder, "scan", "sql", ".", "--config", config)
+	require.Zero(t, got.code, got.out)
+	require.Contains(t, got.out, "1 suppressed")
+	require.NoError(t, os.Remove(filepath.Join(folder, ".factgate.yml")))
+	got = runIn(t, folder, "scan", "sql", "sql", "--config", written(t, "only.yaml", "include: ['sql/test/**']\n"))
+	require.Contains(t, got.out, "b.sql:2:1: error SQL002", "patterns are of the folder one stands in")
+	require.NotContains(t, got.out, "a.sql")
+	got = runIn(t, folder, "scan", "sql", ".", "--config", written(t, "soft.yaml", "rules: {SQL002: warning}\n"), "--lang", "zh")
+	require.Zero(t, got.code, got.out)
+	require.Contains(t, got.out, "警告 SQL002")
+	got = runIn(t, folder, "scan", "sql", ".", "--config", written(t, "off.yaml", "enabled: false\n"))
+	require.Equal(t, exitNoVerdict, got.code)
+	require.Contains(t, got.out, "SQL does not take part: switched off by its configuration")
+	got = runIn(t, folder, "scan", "sql", ".", "--config", written(t, "bad.yaml", "rules: {SQL999: off, SQL02: off}\n"))
+	require.Equal(t, exitError, got.code)
+	require.Contains(t, got.errors, `bad.yaml:1:9: there is no rule "SQL999"`)
+	require.Equal(t, exitError, runIn(t, folder, "scan", "sql,excel", ".", "--config", config).code)
+}

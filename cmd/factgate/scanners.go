@@ -12,16 +12,16 @@ import (
 func scannersCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "scanners",
-		Short: "List the types that are waited for, retire one, and make their keys",
+		Short: "List the types that are waited for, retire one, configure one, and make their keys",
 		Long: `A type is waited for from its first scanner's start until somebody retires it: what
 is waited for and not heard is silent, and rules may fail a package for that.
 (To run scanners, see factgate scanner TYPE.)`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("say what to do: factgate scanners list|retire|key|keys|revoke-key")
+			return fmt.Errorf("say what to do: factgate scanners list|retire|configure|reset|show|validate|key|keys|revoke-key")
 		},
 	}
-	cmd.AddCommand(scannersList(), scannersRetire(), scannersKey(), scannersKeys(), scannersRevokeKey())
+	cmd.AddCommand(scannersList(), scannersRetire(), scannersConfigure(), scannersReset(), scannersShow(), scannersValidate(), scannersKey(), scannersKeys(), scannersRevokeKey())
 	return cmd
 }
 

@@ -65,6 +65,6 @@ func TestADeadScannerIsSeenSilentAndRetiredFromTheCommandLine(t *testing.T) {
 
 	require.Contains(t, cli("scanners", "retire", "NOBODY", "--reason", "x").errors, "scanner.unknown")
 	require.Contains(t, cli("scanners", "retire", "SQL").errors, `"reason" not set`)
-	require.Contains(t, run(t, "scanners").errors, "factgate scanners list|retire|key|keys|revoke-key")
+	require.Contains(t, run(t, "scanners").errors, "factgate scanners list|retire|configure|reset|show|validate|key|keys|revoke-key")
 	s.stop(t)
 }

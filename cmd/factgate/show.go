@@ -154,8 +154,24 @@ func (p *printer) parts(t *taskView) {
 	p.list("took part", "参与", took)
 	p.list("declined", "不参与", declined)
 	p.list("known, but silent", "已知但未响应", t.Silent)
+	p.unread(t)
 	if t.LateFacts > 0 {
 		p.say("  late facts: %d", "  迟到事实：%d", t.LateFacts)
+	}
+}
+
+// unread prints what was not fully checked: a pass says nothing of it.
+func (p *printer) unread(t *taskView) {
+	n := 0
+	for _, s := range t.SubTasks {
+		for _, d := range s.degraded() {
+			if n++; n <= shownFindings {
+				p.say("  not fully checked by %s: %s %s", "  %s 未完全检查：%s %s", s.Type, d.Path, d.Reason)
+			}
+		}
+	}
+	if more := n - shownFindings; more > 0 {
+		p.say("    … and %d more (--json prints all)", "    ……另有 %d 条（--json 输出全部）", more)
 	}
 }
 

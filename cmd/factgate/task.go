@@ -26,6 +26,22 @@ type subTaskView struct {
 	Kind    *string     `json:"kind"`
 	Reason  *textView   `json:"reason"`
 	Counts  *countsView `json:"counts"`
+	// Coverage says of which files not everything was understood.
+	Coverage *struct {
+		Degraded []degradedView `json:"degraded"`
+	} `json:"coverage"`
+}
+
+func (s subTaskView) degraded() []degradedView {
+	if s.Coverage == nil {
+		return nil
+	}
+	return s.Coverage.Degraded
+}
+
+type degradedView struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
 }
 
 type countsView struct {
@@ -57,7 +73,7 @@ type verdictView struct {
 const taskQuery = `query Task($id: ID!) {
   task(id: $id) {
     id phase status silent lateFacts
-    subTasks { type state attempt result kind reason { en zh } counts { error warning note } }
+    subTasks { type state attempt result kind reason { en zh } counts { error warning note } coverage { degraded { path reason } } }
     declined { type code reason { en zh } }
     verdict { status rule { id when } because { en zh } }
   }

@@ -215,7 +215,7 @@ func Invalid(err error) error {
 	var placed *strictyaml.Error
 	if errors.As(err, &placed) {
 		text := placed.Text()
-		refused.Msg, refused.MsgZH = text.En, text.Zh
+		refused.Msg, refused.MsgZH, refused.Err = text.En, text.Zh, placed
 		return refused
 	}
 	var worded *domain.Error

@@ -9,8 +9,8 @@
 // It does not decide what a blob is, who may read it, or when it is removed, and
 // does not compare contents with the digest when they are read back.
 //
-// [OpenDir] is the store in a local folder. blobtest.Exercise is the contract as
-// tests; every implementation passes it.
+// [OpenDir] is the store in a local folder, [OpenS3] the one in a bucket.
+// blobtest.Exercise is the contract as tests; every implementation passes it.
 package blob
 
 import (
@@ -56,8 +56,9 @@ type Store interface {
 	List(ctx context.Context) iter.Seq2[Stored, error]
 
 	// Remove takes a blob away if it was neither put nor claimed since before, and
-	// reports whether it did. Whoever has opened it reads on. It is not durable: a
-	// crash of the machine may bring the blob back.
+	// reports whether it did. Whoever has opened it reads on (in S3, what was fetched
+	// by then). It is not durable: a crash of the machine may bring the blob back. A
+	// storage in which it might take away what is new says [ErrUnversioned] instead.
 	Remove(ctx context.Context, key Key, before time.Time) (bool, error)
 }
 

@@ -33,6 +33,8 @@ import (
 // Remove needs a bucket that keeps versions. S3 has no way to delete an object unless
 // it was renewed, but it can delete those versions of it that were seen to be old, and
 // a newer one stays. Elsewhere Remove says [ErrUnversioned] and takes nothing away.
+// There, content that is put again or claimed is one version more, and takes its room
+// until it is removed or the bucket's own rules expire what is not current.
 //
 // In two things it is less than [Dir]. Whoever has opened a blob that is removed
 // reads on only what was fetched already; then it is a *StorageError that is also
@@ -277,8 +279,11 @@ func (s *S3) Remove(ctx context.Context, key Key, before time.Time) (bool, error
 		return false, s.failed(ctx, "remove", "list a blob's versions", err)
 	}
 	slices.SortStableFunc(versions, func(a, b minio.ObjectInfo) int {
-		if a.IsLatest != b.IsLatest {
-			return map[bool]int{false: -1, true: 1}[a.IsLatest]
+		switch {
+		case a.IsLatest:
+			return 1
+		case b.IsLatest:
+			return -1
 		}
 		return a.LastModified.Compare(b.LastModified)
 	})

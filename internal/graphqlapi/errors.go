@@ -11,6 +11,7 @@ import (
 
 	"github.com/factgate/factgate/domain"
 	"github.com/factgate/factgate/domain/rules"
+	"github.com/factgate/factgate/domain/strictyaml"
 )
 
 // shown is an error as clients see it.
@@ -25,7 +26,8 @@ type extensions struct {
 	Code      string `json:"code"` // stable: the rule of the domain's error
 	Kind      string `json:"kind"`
 	MessageZH string `json:"messageZh,omitempty"`
-	// Where a rule set's text is wrong; see rules.SourceError.
+	// Where the text of a rule set or a configuration is wrong, the first place; see
+	// rules.SourceError and strictyaml.Error.
 	Line   int    `json:"line,omitempty"`
 	Column int    `json:"column,omitempty"`
 	RuleID string `json:"ruleId,omitempty"`
@@ -46,6 +48,10 @@ func (h *Handler) show(ctx context.Context, list []*gqlerrors.QueryError) []show
 			var source *rules.SourceError
 			if errors.As(cause, &source) {
 				s.Extensions.Line, s.Extensions.Column, s.Extensions.RuleID = source.Line, source.Column, source.RuleID
+			}
+			var placed *strictyaml.Error
+			if errors.As(cause, &placed) {
+				s.Extensions.Line, s.Extensions.Column = placed.Problems[0].Line, placed.Problems[0].Column
 			}
 			if known.Kind == domain.Unavailable {
 				h.o.Logger.WarnContext(ctx, "GraphQL query failed", "path", fmt.Sprint(e.Path), "err", cause)

@@ -54,7 +54,34 @@ func (r *findingResolver) EndColumn() *int32      { return known(r.f.EndColumn) 
 func (r *findingResolver) Cell() *string          { return given(r.f.Cell) }
 func (r *findingResolver) Pointer() *string       { return given(r.f.Pointer) }
 func (r *findingResolver) Suppressed() bool       { return r.f.Suppressed }
-func (r *findingResolver) Identity() graphql.ID   { return graphql.ID(r.f.Identity) }
+func (r *findingResolver) Suppression() *suppressionResolver {
+	if r.f.Suppression == nil {
+		return nil
+	}
+	return &suppressionResolver{*r.f.Suppression}
+}
+
+type suppressionResolver struct{ s report.Suppression }
+
+func (r *suppressionResolver) Reason() *string  { return given(r.s.Reason) }
+func (r *suppressionResolver) Expires() *string { return given(r.s.Expires) }
+
+func (r *suppressionResolver) Kind() string {
+	if r.s.Kind == report.InSource {
+		return "IN_SOURCE"
+	}
+	return "EXTERNAL"
+}
+
+func (r *suppressionResolver) Waiver() *graphql.ID {
+	if r.s.Waiver == "" {
+		return nil
+	}
+	id := graphql.ID(r.s.Waiver)
+	return &id
+}
+
+func (r *findingResolver) Identity() graphql.ID { return graphql.ID(r.f.Identity) }
 
 // severity is the schema's name of a stored severity. One that this version does
 // not know fails no check, so it is a note.

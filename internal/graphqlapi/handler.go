@@ -70,6 +70,9 @@ type Options struct {
 	// ReadModels carries out what is wished for read models; without it such wishes
 	// are refused.
 	ReadModels *projections.Registry
+	// CheckConfiguration refuses a configuration that scanners of a type would not
+	// understand; types that it does not know are open. nil: all are.
+	CheckConfiguration func(subTaskType, text string) error
 	// HasBlob claims a blob and reports whether it is still stored; wishes for
 	// another scan ask it.
 	HasBlob commands.There
@@ -117,7 +120,7 @@ func NewHandler(q *queries.Queries, waiter *projections.Waiter, o Options) (*Han
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait, commands: o.Commands, book: o.RuleBook, registry: o.ReadModels, hasBlob: o.HasBlob},
+	schema, err := graphql.ParseSchema(factgate.Schema, &query{queries: q, waiter: waiter, wait: o.Wait, commands: o.Commands, book: o.RuleBook, registry: o.ReadModels, hasBlob: o.HasBlob, checkConfiguration: o.CheckConfiguration},
 		graphql.UseStringDescriptions(),
 		graphql.MaxDepth(maxDepth),
 		graphql.MaxQueryLength(maxQueryBytes),

@@ -95,11 +95,14 @@ func (w *world) follow(position eventstore.Position) {
 	require.NoError(w.t, projections.NewWaiter(w.pool).Wait(ctx, position, 20*time.Second))
 }
 
-func (w *world) report(n int) *task.Blob {
+func (w *world) report(n int, more ...report.Finding) *task.Blob {
 	var b bytes.Buffer
 	out := report.NewWriter(&b, report.Header{})
 	for i := range n {
 		out.Add(report.Finding{Rule: fmt.Sprintf("R%03d", i), Severity: []report.Severity{report.Error, report.Warning}[i%2], Message: report.Text{En: "bad", Zh: "坏"}, Line: i})
+	}
+	for _, f := range more {
+		out.Add(f)
 	}
 	require.NoError(w.t, out.Close())
 	sum := sha256.Sum256(b.Bytes())

@@ -129,7 +129,7 @@ func TestARescanIsANewTaskThatNamesTheOld(t *testing.T) {
 	require.Equal(t, false, again["changed"])
 	other := wish(t, h, `rescanTask(id: $id, reason: "once more")`, map[string]any{"id": id.String()})
 
-	_, got := post(t, h, fmt.Sprintf(`{ old: task(id: %q, atPosition: %q) { rescanOf rescans } new: task(id: %q) { rescanOf rescans fileName sha256 project uploadedBy history { data } } }`,
+	_, got := post(t, h, fmt.Sprintf(`{ old: task(id: %q, atPosition: %q) { rescanOf rescans } new: task(id: %[3]q, atPosition: %[2]q) { rescanOf rescans fileName sha256 project uploadedBy history { data } } }`,
 		id, other["position"], first["taskId"]), nil)
 	require.Empty(t, got.Errors)
 	require.Equal(t, map[string]any{"rescanOf": nil, "rescans": []any{other["taskId"], first["taskId"]}}, got.Data["old"])

@@ -28,6 +28,18 @@ func (r *ruleSetVersion) By(ctx context.Context) *string { return given(who(ctx,
 func (r *readModelResolver) By(ctx context.Context) string { return who(ctx, r.m.By) }
 
 // By says who.
+func (r *scannerConfiguration) By(ctx context.Context) *string { return given(who(ctx, r.c.By)) }
+
+// By says who, or where it is written.
+func (r *suppressionResolver) By(ctx context.Context) *string { return given(who(ctx, r.s.By)) }
+
+// By says who.
+func (r *appliedConfiguration) By(ctx context.Context) *string { return given(who(ctx, r.c.By)) }
+
+// By says who.
+func (r *waiverResolver) By(ctx context.Context) *string { return given(who(ctx, r.w.By)) }
+
+// By says who.
 func (r *skippedResolver) By(ctx context.Context) string { return who(ctx, r.s.By) }
 
 // By says who.

@@ -22,6 +22,8 @@ type query struct {
 	book     *commands.RuleBook
 	registry *projections.Registry
 	hasBlob  commands.There
+
+	checkConfiguration func(subTaskType, text string) error
 }
 
 type tasksArgs struct {

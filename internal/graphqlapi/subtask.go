@@ -8,7 +8,10 @@ import (
 	"github.com/factgate/factgate/queries"
 )
 
-type subTaskResolver struct{ s queries.SubTask }
+type subTaskResolver struct {
+	s    queries.SubTask
+	task *taskResolver
+}
 
 func (r *subTaskResolver) Type() string              { return r.s.Type }
 func (r *subTaskResolver) State() string             { return string(r.s.State) }
@@ -42,6 +45,32 @@ func (r *subTaskResolver) Reason() *textResolver {
 	}
 	return bilingual(*r.s.Reason, text(r.s.ReasonZH))
 }
+
+// Decision says why the scanner takes part.
+func (r *subTaskResolver) Decision() *decisionResolver { return &decisionResolver{r.s} }
+
+type decisionResolver struct{ s queries.SubTask }
+
+func (r *decisionResolver) Reason() *textResolver {
+	if r.s.Because == nil {
+		return nil
+	}
+	return bilingual(r.s.Because.En, r.s.Because.Zh)
+}
+
+func (r *decisionResolver) Configuration() *appliedConfiguration { return applied(r.s.Configuration) }
+
+type appliedConfiguration struct{ c task.Configuration }
+
+func applied(c *task.Configuration) *appliedConfiguration {
+	if c == nil {
+		return nil
+	}
+	return &appliedConfiguration{*c}
+}
+
+func (r *appliedConfiguration) Project() string { return r.c.Project }
+func (r *appliedConfiguration) Digest() string  { return r.c.Digest }
 
 func (r *subTaskResolver) Counts() *countsResolver {
 	if r.s.Counts == nil {
@@ -99,3 +128,6 @@ func (r *declineResolver) Reason() *textResolver     { return bilingual(r.d.Reas
 func (r *declineResolver) Scanner() *scannerResolver { return &scannerResolver{r.d.Scanner} }
 func (r *declineResolver) At() graphql.Time          { return *instant(&r.d.At) }
 func (r *declineResolver) Late() bool                { return r.d.Late }
+
+// Configuration is what the scanner was told by.
+func (r *declineResolver) Configuration() *appliedConfiguration { return applied(r.d.Configuration) }

@@ -61,6 +61,7 @@ type taskPage struct {
 	mu       sync.Mutex
 	findings map[queries.FindingsQuery]*findingsRead
 	flaky    flakyRead
+	before   baselinesRead
 	shadows  shadowsRead
 }
 
@@ -89,7 +90,11 @@ func (p *taskPage) findingsOf(ctx context.Context, id queries.TaskID, ask querie
 	}
 	p.mu.Unlock()
 	read.once.Do(func() {
-		if read.err = ledgerOf(ctx).spend(len(p.ids) * max(0, ask.First)); read.err == nil {
+		cost := max(0, ask.First)
+		if ask.State != "" {
+			cost += baselineCost
+		}
+		if read.err = ledgerOf(ctx).spend(len(p.ids) * cost); read.err == nil {
 			var at queries.ReadAt
 			if read.pages, at, read.err = p.queries.Findings(ctx, p.ids, ask); read.err == nil {
 				ledgerOf(ctx).saw(at)
@@ -142,7 +147,7 @@ func (r *taskResolver) SubTasks() ([]*subTaskResolver, error) {
 	}
 	out := make([]*subTaskResolver, len(r.t.SubTasks))
 	for i, s := range r.t.SubTasks {
-		out[i] = &subTaskResolver{s}
+		out[i] = &subTaskResolver{s, r}
 	}
 	return out, nil
 }
@@ -177,12 +182,14 @@ type findingsArgs struct {
 	After    *string
 	Severity *string
 	Type     *string
+	State    *string
 }
 
 func (r *taskResolver) Findings(ctx context.Context, args findingsArgs) (*findingConnection, error) {
 	ask := queries.FindingsQuery{
 		First: size(args.First), After: text(args.After),
 		Severity: report.Severity(strings.ToLower(text(args.Severity))), Type: text(args.Type),
+		State: queries.FindingState(text(args.State)),
 	}
 	if r.page.asOf != nil {
 		return r.findingsAsOf(ctx, ask)

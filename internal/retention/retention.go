@@ -20,6 +20,7 @@ package retention
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -116,6 +117,11 @@ func Sweep(ctx context.Context, log Log, blobs blob.Store, p Policy, o Options) 
 		}
 		if !o.DryRun {
 			removed, err := blobs.Remove(ctx, b.Key, before)
+			if errors.Is(err, blob.ErrUnversioned) {
+				return report, &domain.Error{Kind: domain.Refused, Rule: "retention.unversioned",
+					Msg:   "the bucket of the blobs keeps no versions, without which old blobs cannot be removed safely; turn its versioning on, or leave the retention out",
+					MsgZH: "存放对象的存储桶未开启版本控制，无法安全删除旧对象；请开启版本控制，或不设置保留策略"}
+			}
 			if err != nil {
 				return report, err
 			}

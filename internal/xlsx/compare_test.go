@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/xuri/excelize/v2"
-	"pgregory.net/rapid"
 
 	"github.com/factgate/factgate/internal/xlsx"
 )
@@ -81,7 +80,7 @@ func TestReadsWhatExcelizeReads(t *testing.T) {
 	require.NoError(t, err)
 	for cell, value := range map[string]any{
 		"A1": "作业名称\n（必填）", "B2": 7, "C3": 0.1, "D4": true, "E5": time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC),
-		"F6": "  padded  ", "G7": "a&b<c>\"d\"'e'", "XFD1048576": "corner", "H8": "_x000D_", "I9": "_x0041_ _x_ _xZZZZ_", "J1": "line\r\nline\rline",
+		"F6": "  padded  ", "G7": "a&b<c>\"d\"'e'", "ZZ900": "corner", "H8": "_x000D_", "I9": "_x0041_ _x_ _xZZZZ_", "J1": "line\r\nline\rline",
 		"K1": "𠮷 emoji 😀", "L1": "007", "M1": 1e21, "N1": -5,
 	} {
 		require.NoError(t, f.SetCellValue("b", cell, value))
@@ -94,37 +93,39 @@ func TestReadsWhatExcelizeReads(t *testing.T) {
 }
 
 func TestReadsWhatExcelizeReadsOfAnything(t *testing.T) {
-	text := rapid.OneOf(
-		rapid.StringMatching(`[ a-z0-9_&<>"'\n]{0,12}`),
-		rapid.SampledFrom([]string{"作业", "名称 ", "\u00a0x", "\u200b", "_x000D_", "_x005F_x0041_", "]]>", "&amp;", "ｆｕｌｌ"}),
-	)
-	rapid.Check(t, func(t *rapid.T) {
+	pieces := []string{"作业", "名称 ", "\u00a0x", "\u200b", "_x000D_", "_x005F_x0041_", "]]>", "&amp;", "<&>", "'\"", "\n", " a", "ｆｕｌｌ", "😀", "_x", "0", "-1.50"}
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 7))
 		f := excelize.NewFile()
-		for i := range rapid.IntRange(1, 3).Draw(t, "sheets") {
+		for i := range 1 + random.IntN(3) {
 			sheet := fmt.Sprintf("s%d", i)
 			_, err := f.NewSheet(sheet)
 			require.NoError(t, err)
-			for range rapid.IntRange(0, 12).Draw(t, "cells") {
-				cell := xlsx.CellName(rapid.IntRange(1, 30).Draw(t, "column"), rapid.IntRange(1, 40).Draw(t, "row"))
+			for range random.IntN(60) {
+				cell := xlsx.CellName(1+random.IntN(40), 1+random.IntN(60))
 				var value any
-				switch rapid.IntRange(0, 4).Draw(t, "kind") {
+				switch random.IntN(5) {
 				case 0:
-					value = rapid.Int32().Draw(t, "number")
+					value = int(random.Int32()) - 1<<30
 				case 1:
-					value = rapid.Float64().Draw(t, "float")
+					value = (random.Float64() - 0.5) * 1e12
 				case 2:
-					value = rapid.Bool().Draw(t, "bool")
+					value = random.IntN(2) == 0
 				case 3:
-					value = time.Unix(rapid.Int64Range(0, 4e9).Draw(t, "time"), 0).UTC()
+					value = time.Unix(random.Int64N(4e9), 0).UTC()
 				default:
-					value = text.Draw(t, "text")
+					text := ""
+					for range random.IntN(6) {
+						text += pieces[random.IntN(len(pieces))]
+					}
+					value = text
 				}
 				require.NoError(t, f.SetCellValue(sheet, cell, value))
 			}
 		}
 		data := written(t, f)
-		require.Equal(t, excelizeSheetsOf(t, data), sheetsOf(t, data))
-	})
+		require.Equal(t, excelizeSheetsOf(t, data), sheetsOf(t, data), "seed %d", seed)
+	}
 }
 
 // table is a sheet as jobs are delivered in: texts, some of them in many rows,

@@ -161,7 +161,7 @@ func (r *Rows) aside() error {
 	switch string(s.name) {
 	case "sheetData":
 		if r.row.Number > 0 {
-			return broken("rows in two places")
+			return broken("rows in two places", "行数据出现在两处")
 		}
 		r.inData = true
 		return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/unicode"
@@ -72,8 +73,8 @@ func newScanner(ctx context.Context, in io.Reader, maxDepth int) (*scanner, erro
 	return s, nil
 }
 
-func broken(format string, args ...any) *Error {
-	return corrupt("broken XML: "+fmt.Sprintf(format, args...), "XML 已损坏："+fmt.Sprintf(format, args...))
+func broken(en, zh string) *Error {
+	return corrupt("broken XML: "+en, "XML 已损坏："+zh)
 }
 
 var errCutOff = corrupt("it ends in the middle", "内容不完整，在中途结束")
@@ -89,7 +90,7 @@ func (s *scanner) fill() error {
 	}
 	if s.end == len(s.buf) {
 		if len(s.buf) >= longestTag {
-			return broken("a tag longer than %d bytes", longestTag)
+			return broken(fmt.Sprintf("a tag longer than %d bytes", longestTag), fmt.Sprintf("标签长度超过 %d 字节", longestTag))
 		}
 		s.buf = append(s.buf, make([]byte, len(s.buf))...)
 	}
@@ -222,7 +223,7 @@ func (s *scanner) next() (token, error) {
 func (s *scanner) blank() error {
 	for s.pos < s.end && s.buf[s.pos] != '<' {
 		if !space(s.buf[s.pos]) {
-			return broken("text outside of the root element")
+			return broken("text outside of the root element", "根元素之外有文本")
 		}
 		s.pos++
 	}
@@ -255,11 +256,11 @@ func (s *scanner) startTag() (token, error) {
 	full := tag[:i]
 	s.attrs = tag[i:]
 	if len(full) == 0 || bytes.IndexByte(tag, '<') >= 0 {
-		return tokenNone, broken("a tag without a name, or inside of another")
+		return tokenNone, broken("a tag without a name, or inside of another", "标签没有名称，或位于另一标签之内")
 	}
 	if len(s.marks) == 0 {
 		if s.rooted {
-			return tokenNone, broken("two root elements")
+			return tokenNone, broken("two root elements", "有两个根元素")
 		}
 		s.rooted = true
 	}
@@ -317,10 +318,25 @@ func (s *scanner) endTag() (token, error) {
 	}
 	s.pos = at + 1
 	if len(s.marks) == 0 || !bytes.Equal(full, s.names[s.marks[len(s.marks)-1]:]) {
-		return tokenNone, broken("</%s> closes what is not open", clip(string(bytes.ToValidUTF8(full[:min(len(full), 400)], []byte("?")))))
+		return tokenNone, wrongEnd(full)
 	}
 	s.pop()
 	return tokenEnd, nil
+}
+
+func wrongEnd(full []byte) *Error {
+	name := printable(full)
+	return broken(fmt.Sprintf("</%s> closes what is not open", name), fmt.Sprintf("</%s> 没有对应的开始标签", name))
+}
+
+// printable makes a name that may be anything fit for a message.
+func printable(name []byte) string {
+	return clip(strings.Map(func(r rune) rune {
+		if r < ' ' || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, string(name[:min(len(name), 400)])))
 }
 
 // pop closes the innermost element and leaves its name.
@@ -475,7 +491,7 @@ func (s *scanner) root(name string) error {
 		return err
 	}
 	if string(s.name) != name {
-		found := clip(string(bytes.ToValidUTF8(s.name[:min(len(s.name), 400)], []byte("?"))))
+		found := printable(s.name)
 		return corrupt(fmt.Sprintf("it holds <%s> where <%s> is expected", found, name), fmt.Sprintf("内容为 <%s>，应为 <%s>", found, name))
 	}
 	return nil
@@ -496,11 +512,11 @@ func appendDecoded(b, text []byte, plain bool) ([]byte, error) {
 		case c == '&' || c == '\r':
 			simple = false
 		case c < ' ' && c != '\n' && c != '\t':
-			return b, broken("a control character")
+			return b, broken("a control character", "含有控制字符")
 		}
 	}
 	if !ascii && !utf8.Valid(text) {
-		return b, broken("text that is no UTF-8")
+		return b, broken("text that is no UTF-8", "文本不是 UTF-8")
 	}
 	if simple {
 		return append(b, text...), nil
@@ -515,11 +531,11 @@ func appendDecoded(b, text []byte, plain bool) ([]byte, error) {
 		case c == '&' && !plain:
 			end := bytes.IndexByte(text[i:min(len(text), i+12)], ';')
 			if end < 0 {
-				return b, broken("an & that is not written &amp;")
+				return b, broken("an & that is not written &amp;", "“&”未写作 &amp;")
 			}
 			r, ok := entity(string(text[i+1 : i+end]))
 			if !ok {
-				return b, broken("an entity that XML does not know")
+				return b, broken("an entity that XML does not know", "含有 XML 未定义的实体")
 			}
 			b = utf8.AppendRune(b, r)
 			i += end

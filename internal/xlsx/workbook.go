@@ -88,9 +88,9 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*Workb
 	}
 	// Sizes are counted here, and only of the parts that are read: pictures are
 	// not. A sheet may well be packed a hundred times smaller.
-	const any = 1 << 40
+	const plenty = 1 << 40
 	pkg, err := zippkg.Open(r, size, zippkg.Limits{
-		Upload: limits.Bytes, Unpacked: any * 1000, File: any, Entries: limits.Parts, Ratio: any, RatioFrom: any,
+		Upload: limits.Bytes, Unpacked: plenty * 1000, File: plenty, Entries: limits.Parts, Ratio: plenty, RatioFrom: plenty,
 	})
 	if err != nil {
 		return nil, ofZip(err)
@@ -158,8 +158,8 @@ func (w *Workbook) describe(ctx context.Context) error {
 			w.strings = rel.target
 		case rel.kind == "vbaProject" || rel.kind == "xlMacrosheet" || rel.kind == "xlIntlMacrosheet":
 			w.Macros = true
-		case rel.kind == "styles":
-			if err := w.readPart(ctx, rel.target, func(s *scanner) error {
+		case rel.kind == "styles" && w.parts[rel.target] != nil:
+			if err := w.readPart(ctx, rel.target, func(s *scanner) (err error) {
 				w.styles, err = readStyles(s)
 				return err
 			}); err != nil {
@@ -177,8 +177,12 @@ func (w *Workbook) describe(ctx context.Context) error {
 	return w.readPart(ctx, main, func(s *scanner) error { return w.readSheets(s, byID) })
 }
 
-// maxLinks are more than anybody will read.
-const maxLinks = 1000
+const (
+	maxLinks    = 1000 // are more than anybody will read
+	longestLink = 2048
+	// longestName of a sheet is far over the 31 characters that Excel allows.
+	longestName = 1000
+)
 
 func (w *Workbook) link(ctx context.Context, part string) error {
 	relations, err := w.relations(ctx, part)
@@ -186,8 +190,9 @@ func (w *Workbook) link(ctx context.Context, part string) error {
 		return err
 	}
 	for _, rel := range relations {
-		if rel.external && len(w.Links) < maxLinks && !slices.Contains(w.Links, rel.target) {
-			w.Links = append(w.Links, rel.target)
+		target := rel.target[:min(len(rel.target), longestLink)]
+		if rel.external && len(w.Links) < maxLinks && !slices.Contains(w.Links, target) {
+			w.Links = append(w.Links, strings.ToValidUTF8(target, ""))
 		}
 	}
 	return nil
@@ -235,6 +240,8 @@ func (w *Workbook) readSheets(s *scanner, byID map[string]relation) error {
 			switch {
 			case !ok || rel.external:
 				return corrupt(fmt.Sprintf("sheet %q has no content", clip(sheet.Name)), fmt.Sprintf("工作表“%s”没有内容", clip(sheet.Name)))
+			case len(sheet.Name) > longestName:
+				return corrupt(fmt.Sprintf("the name of sheet %q is too long", clip(sheet.Name)), fmt.Sprintf("工作表“%s”的名称过长", clip(sheet.Name)))
 			case names[folded]:
 				return corrupt(fmt.Sprintf("two sheets are called %q", clip(sheet.Name)), fmt.Sprintf("两个工作表同名“%s”", clip(sheet.Name)))
 			case parts[rel.target]:
@@ -401,7 +408,7 @@ func (w *Workbook) Verify(ctx context.Context) error {
 	for _, sheet := range w.Sheets {
 		names = append(names, sheet.part)
 	}
-	if w.strings != "" {
+	if w.parts[w.strings] != nil {
 		names = append(names, w.strings)
 	}
 	for _, name := range names {

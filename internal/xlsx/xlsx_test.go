@@ -3,9 +3,12 @@ package xlsx_test
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"strings"
 	"testing"
 
@@ -52,6 +55,14 @@ func TestWhatAWorkbookSays(t *testing.T) {
 	got, err := tell(t, book.pack(t), xlsx.Limits{})
 	require.NoError(t, err)
 	require.Equal(t, "macros\nlink file:///C:\\rates.xlsx\nsheet a&b hidden\nsheet c\n1 A:text:\"prefixed\"\n", got)
+}
+
+// What a workbook names and nobody needs may be missing.
+func TestPartsThatNobodyNeeds(t *testing.T) {
+	book := bookOf(`<sheetData><row><c s="1"><v>7</v></c></row></sheetData>`).without("xl/styles.xml").without("xl/sharedStrings.xml")
+	got, err := tell(t, book.pack(t), xlsx.Limits{})
+	require.NoError(t, err)
+	require.Equal(t, "sheet S1\n1 A:number:\"7\"\n", got)
 }
 
 func TestOtherEncodings(t *testing.T) {
@@ -227,6 +238,46 @@ func TestLimits(t *testing.T) {
 	got, err = tell(t, book.pack(t), xlsx.Limits{CellBytes: 3})
 	require.NoError(t, err)
 	require.Equal(t, 200, strings.Count(got, `A:text:"" too long B:text:"" too long`))
+}
+
+// A directory may say that a part is small; what comes out is counted.
+func TestSizesThatLie(t *testing.T) {
+	book := bookOf(`<sheetData>` + strings.Repeat(`<row><c><v>1</v></c></row>`, 10_000) + `</sheetData>`)
+	for name, size := range map[string]uint64{"smaller": 100, "larger": 1 << 40} {
+		var out bytes.Buffer
+		z := zip.NewWriter(&out)
+		for part, content := range book {
+			var packed bytes.Buffer
+			f, err := flate.NewWriter(&packed, flate.DefaultCompression)
+			require.NoError(t, err)
+			_, err = io.WriteString(f, content)
+			require.NoError(t, err)
+			require.NoError(t, f.Close())
+			h := zip.FileHeader{Name: part, Method: zip.Deflate, CRC32: crc32.ChecksumIEEE([]byte(content)),
+				CompressedSize64: uint64(packed.Len()), UncompressedSize64: uint64(len(content))}
+			if part == "xl/worksheets/sheet1.xml" {
+				h.UncompressedSize64 = size
+			}
+			w, err := z.CreateRaw(&h)
+			require.NoError(t, err)
+			_, err = w.Write(packed.Bytes())
+			require.NoError(t, err)
+		}
+		require.NoError(t, z.Close())
+		_, err := tell(t, out.Bytes(), xlsx.Limits{})
+		var refused *xlsx.Error
+		require.ErrorAs(t, err, &refused, name)
+	}
+}
+
+// What unpacks to more than it may is not unpacked any further.
+func TestBomb(t *testing.T) {
+	bomb := bookOf(`<sheetData>` + strings.Repeat(" ", 64<<20) + `</sheetData>`).pack(t)
+	require.Less(t, len(bomb), 1<<20)
+	_, err := tell(t, bomb, xlsx.Limits{Unzipped: 1 << 20})
+	require.ErrorContains(t, err, "unpacks to more than 1 MiB")
+	_, err = tell(t, bomb, xlsx.Limits{})
+	require.NoError(t, err, "a sheet may well be packed a hundred times smaller")
 }
 
 func TestWhoseFaultItIs(t *testing.T) {

@@ -98,3 +98,20 @@ func TestAnOddPackageThatIsFine(t *testing.T) {
 	require.Len(t, p.Warnings(), 1)
 	require.Equal(t, WarningNameEncoding, p.Warnings()[0].Code)
 }
+
+// A package that is cut off anywhere is none, and neither is a zip in a package.
+func TestCutOffAnywhere(t *testing.T) {
+	whole := hostile.Zip{Comment: "release 1", Zip64: true, Entries: []entry{
+		{Name: "a.sql", Content: "select 1", Zip64: true}, {Name: "d/"}, {Name: "d/b.sql", Content: "select 2", Stored: true, Extra: make([]byte, 4)},
+	}}.Bytes()
+	mustOpen(t, whole)
+	for cut := range whole {
+		_, err := open(whole[:cut], Limits{})
+		var refused *Error
+		require.ErrorAs(t, err, &refused, "%d", cut)
+		p := mustOpen(t, zipOf(entry{Name: "in.zip", Content: string(whole[:cut]), Stored: cut%2 == 0}))
+		require.Len(t, p.Files(), 1)
+		require.Equal(t, WarningNestedUnread, p.Warnings()[0].Code)
+		require.Equal(t, refused.Code, p.Warnings()[0].Cause)
+	}
+}

@@ -188,6 +188,7 @@ func (e *Error) harmful() bool {
 	return false
 }
 
+// unread and tooDeep do not name their Path once more: whoever shows them does.
 func unread(outer *File, why *Error) Warning {
 	en, zh := why.Message, why.MessageZH
 	if why.Path != outer.Path {
@@ -195,19 +196,19 @@ func unread(outer *File, why *Error) Warning {
 	}
 	return Warning{
 		Code: WarningNestedUnread, Path: outer.Path, Cause: why.Code,
-		Message:   fmt.Sprintf("the files inside %q were not checked: %s", outer.Path, en),
-		MessageZH: fmt.Sprintf("“%s”内的文件未被检查：%s", outer.Path, zh),
+		Message: "the files inside were not checked: " + en, MessageZH: "其中的文件未被检查：" + zh,
 	}
 }
 
 func tooDeep(outer *File, deeper []string) Warning {
-	w := Warning{Code: WarningNestedTooDeep, Path: deeper[0]}
-	if len(deeper) == 1 {
-		w.Message = fmt.Sprintf("%q is a zip in a zip, and its files were not checked: zips are opened one level deep; put it directly into the package", deeper[0])
-		w.MessageZH = fmt.Sprintf("“%s”是 zip 中的 zip，其中的文件未被检查：仅打开一层嵌套，请将其直接放入安装包", deeper[0])
-		return w
+	w := Warning{
+		Code: WarningNestedTooDeep, Path: deeper[0],
+		Message:   "the files inside were not checked: zips are opened one level deep, and this one lies in another; put it directly into the package",
+		MessageZH: "其中的文件未被检查：仅打开一层嵌套的 zip，而该文件位于另一个 zip 中，请将其直接放入安装包",
 	}
-	w.Message = fmt.Sprintf("%q holds %d zips, such as %q, whose files were not checked: zips are opened one level deep; put them directly into the package", outer.Path, len(deeper), deeper[0])
-	w.MessageZH = fmt.Sprintf("“%s”中含有 %d 个 zip（如“%s”），其中的文件未被检查：仅打开一层嵌套，请将它们直接放入安装包", outer.Path, len(deeper), deeper[0])
+	if more := len(deeper) - 1; more > 0 {
+		w.Message += fmt.Sprintf("; the same holds for %d more in %q", more, outer.Path)
+		w.MessageZH += fmt.Sprintf("；“%s”中另有 %d 个 zip 同样如此", outer.Path, more)
+	}
 	return w
 }

@@ -87,9 +87,11 @@ func TestAPackageIsOpenedOneLevelDeep(t *testing.T) {
 		w := p.Warnings()[i]
 		require.Equal(t, WarningNestedTooDeep, w.Code)
 		require.Equal(t, path, w.Path)
-		require.Contains(t, w.Message, path)
-		require.Contains(t, w.MessageZH, path)
+		require.Contains(t, w.Message, "put it directly into the package")
+		require.Contains(t, w.MessageZH, "请将其直接放入安装包")
 	}
+	require.Contains(t, p.Warnings()[1].Message, `1 more in "two.zip"`)
+	require.Contains(t, p.Warnings()[1].MessageZH, "“two.zip”中另有 1 个 zip")
 }
 
 // What cannot be looked into stays a file, and somebody is told.
@@ -131,8 +133,8 @@ func TestNestedZipsThatAreNotOpened(t *testing.T) {
 			require.Equal(t, WarningNestedUnread, w.Code)
 			require.Equal(t, c.cause, w.Cause)
 			require.Equal(t, "in.zip", w.Path)
-			require.Contains(t, w.Message, "in.zip")
-			require.Contains(t, w.MessageZH, "in.zip")
+			require.Contains(t, w.Message, "the files inside were not checked: ")
+			require.Contains(t, w.MessageZH, "其中的文件未被检查：")
 		})
 	}
 	t.Run("in place any size is read", func(t *testing.T) {

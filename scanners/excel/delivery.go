@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-
-	"github.com/xuri/excelize/v2"
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/internal/xlsx"
 )
 
 // delivery is all that the workbooks of one package say: what the rules look
@@ -18,11 +18,14 @@ import (
 type delivery struct {
 	template *template
 	limits   Limits
+	files    *packageFiles
 
 	unreadable []unreadable
+	books      []book
 	tables     []*table
 	rowCount   int
 	textBytes  int64
+	words      map[string]string // values that come again and again, once each
 
 	jobs         []job
 	byKey        map[key]int             // the first job of a key
@@ -31,33 +34,70 @@ type delivery struct {
 	namePrefixes map[string]bool         // of names such as dwd.orders, with their separator
 	projects     map[string]bool
 	flows        map[string]bool
+	nameless     bool // a part of some job's key is a formula that nobody has computed, or that failed
 
 	references []reference
 	cut        bool // there were more references than Limits allow
+
+	// Things that stand beside the jobs, of which only the first mostAside count.
+	oddCount, mergedCount, secretCount int
 
 	coverage task.Coverage
 	degraded int // degradations, listed in coverage or not
 }
 
+const mostAside = 50_000
+
 // unreadable is a workbook that could not be read.
 type unreadable struct {
 	path string
-	err  *workbookError
+	err  *xlsx.Error
+}
+
+// book is a workbook with at least one table.
+type book struct {
+	path    string
+	macros  bool
+	links   []string
+	secrets []secret
 }
 
 // table is one recognised sheet.
 type table struct {
-	path   string
-	sheet  string
-	order  int // of the sheet within its workbook
-	header header
-	rows   []row
+	path          string
+	sheet         string
+	order         int // of the sheet within its workbook
+	header        header
+	rows          []*row
+	hidden        bool
+	hiddenColumns []xlsx.Range
+	merged        []xlsx.Range
+	gaps          []span // of rows that say nothing, between two that do; the first few
+	gapCount      int
 }
+
+// span is a run of rows.
+type span struct{ from, to int }
+
+// mark says how a cell holds its value.
+type mark uint8
+
+const (
+	markFormula mark = 1 << iota // computed
+	markUnknown                  // computed, and the value was not kept
+	markFailed                   // #REF! and the like
+	markNumber                   // a number where a text may be meant
+	markDate                     // a date
+	markUntidy                   // white space around, or what cannot be seen within
+	markMerged                   // filled in from the top of a merged range
+)
 
 // row is one line of a table that says something in a known column, other than a
 // sum or a remark below the table. Missing columns are empty.
 type row struct {
 	number int
+	hidden bool
+	marks  [fieldCount]mark
 	cells  [fieldCount]string
 }
 
@@ -106,9 +146,9 @@ type reference struct {
 	to      int
 }
 
-func newDelivery(t *template, limits Limits) *delivery {
+func newDelivery(t *template, limits Limits, files *packageFiles) *delivery {
 	return &delivery{
-		template: t, limits: limits,
+		template: t, limits: limits, files: files, words: map[string]string{},
 		byKey: map[key]int{}, byName: map[string]namesakes{}, inProject: map[[2]string]namesakes{},
 		namePrefixes: map[string]bool{}, projects: map[string]bool{}, flows: map[string]bool{},
 	}
@@ -122,43 +162,40 @@ func (d *delivery) degrade(path, format string, args ...any) {
 	}
 }
 
-// add reads the tables of one workbook. A workbook without tables is none of
-// this scanner's business and leaves no trace. An error is ctx's, or this
-// machine's.
-func (d *delivery) add(ctx context.Context, path string, data []byte) error {
-	w, err := openWorkbook(data, d.limits)
-	if err == nil {
-		err = d.read(ctx, path, w)
-		w.close()
-	}
-	return d.cannotRead(path, err)
-}
-
 // cannotRead files a workbook's fault, and passes on every other error.
 func (d *delivery) cannotRead(path string, err error) error {
-	var w *workbookError
+	var w *xlsx.Error
 	if !errors.As(err, &w) {
-		return err
+		return err // or nil
 	}
 	d.coverage.Eligible++
-	d.degrade(path, "not read: %s", w.detail.En)
-	if w.fault != faultLimit {
+	d.degrade(path, "not read: %s", w.Message)
+	if w.Fault != xlsx.Limit {
 		d.unreadable = append(d.unreadable, unreadable{path, w})
 	}
 	return nil
 }
 
-func (d *delivery) read(ctx context.Context, path string, w *workbook) error {
+// add reads the tables of one workbook. A workbook without tables is none of
+// this scanner's business and leaves no trace.
+func (d *delivery) add(ctx context.Context, path string, w *xlsx.Workbook) error {
 	before, degraded := len(d.tables), d.degraded
-	for i, sheet := range w.sheets {
+	b := book{path: path, macros: w.Macros, links: w.Links}
+	for i, sheet := range w.Sheets {
 		if i == d.limits.Sheets {
-			d.degrade(path, "only the first %d of %d sheets were looked at", i, len(w.sheets))
+			d.degrade(path, "only the first %d of %d sheets were looked at", i, len(w.Sheets))
 			break
 		}
-		t, err := d.readSheet(ctx, path, w, sheet)
+		t, secrets, err := d.readSheet(ctx, path, w, sheet)
 		if err != nil {
 			d.tables = d.tables[:before]
-			return err
+			return sheetError(sheet.Name, err)
+		}
+		for _, s := range secrets {
+			s.order = i
+			if d.secretCount++; d.secretCount <= mostAside {
+				b.secrets = append(b.secrets, s)
+			}
 		}
 		if t != nil {
 			t.order = i
@@ -166,9 +203,12 @@ func (d *delivery) read(ctx context.Context, path string, w *workbook) error {
 		}
 	}
 	// What the sheets seemed to say counts only if they are whole.
-	if err := w.verify(ctx); err != nil {
+	if err := w.Verify(ctx); err != nil {
 		d.tables = d.tables[:before]
 		return err
+	}
+	if len(d.tables) > before {
+		d.books = append(d.books, b)
 	}
 	switch {
 	case len(d.tables) == before && d.degraded == degraded: // no template
@@ -181,62 +221,294 @@ func (d *delivery) read(ctx context.Context, path string, w *workbook) error {
 	return nil
 }
 
-// readSheet returns the table on a sheet, or nil if there is none.
-func (d *delivery) readSheet(ctx context.Context, path string, w *workbook, sheet string) (*table, error) {
-	var t *table
-	var cellCount int
-	var wide, long bool
-	err := w.rows(ctx, sheet, func(number int, cells []string) bool {
-		if t == nil {
-			if h, ok := d.template.recognise(sheet, number, cells[:min(len(cells), d.limits.Columns)]); ok {
-				t = &table{path: path, sheet: sheet, header: h}
+// sheetError says in words of a person's, not of the file's, where the fault is.
+func sheetError(sheet string, err error) error {
+	var e *xlsx.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &xlsx.Error{Fault: e.Fault,
+		Message:   fmt.Sprintf("sheet %q: %s", clip(sheet), e.Message),
+		MessageZH: fmt.Sprintf("工作表“%s”：%s", clip(sheet), e.MessageZH)}
+}
+
+// sheetReader reads one sheet, into a table if it is one.
+type sheetReader struct {
+	*delivery
+	book    *xlsx.Workbook
+	path    string
+	sheet   xlsx.Sheet
+	table   *table
+	fieldAt []field // by column; fieldCount is none
+	block   []row   // room for rows to come
+	secrets secretFinder
+	cells   int
+	last    int // row that said something
+	wide    bool
+	long    bool
+}
+
+// readSheet returns the table on a sheet, or nil if there is none, and the
+// passwords that stand on it either way.
+func (d *delivery) readSheet(ctx context.Context, path string, w *xlsx.Workbook, sheet xlsx.Sheet) (*table, []secret, error) {
+	s := &sheetReader{delivery: d, book: w, path: path, sheet: sheet}
+	rows := w.Rows(ctx, sheet)
+	defer rows.Close()
+	for rows.Next() {
+		r := rows.Row()
+		if s.cells += len(r.Cells); s.cells > d.limits.Cells {
+			if s.table != nil {
+				d.degrade(path, "%s: rows after %d were not read: more than %d cells", quoteSheet(sheet.Name), r.Number-1, d.limits.Cells)
 			}
-			return t != nil || number < headerRows
+			break
 		}
-		wide = wide || len(cells) > d.limits.Columns
-		if cellCount += len(cells); cellCount > d.limits.Cells {
-			d.degrade(path, "%s: rows after %d were not read: more than %d cells", quoteSheet(sheet), number-1, d.limits.Cells)
-			return false
+		cells := r.Cells
+		if n := len(cells); n > 0 && cells[n-1].Column > d.limits.Columns {
+			s.wide = true
+			cut, _ := slices.BinarySearchFunc(cells, d.limits.Columns+1, func(c xlsx.Cell, column int) int { return c.Column - column })
+			cells = cells[:cut]
 		}
-		r := row{number: number}
-		said := false
-		for f, column := range t.header.columns {
-			if column == 0 || column > len(cells) {
+		s.secrets.row(sheet.Name, r.Number, cells)
+		if s.table == nil {
+			if r.Number > headerRows {
 				continue
 			}
-			value := clean(cells[column-1])
-			if len(value) > d.limits.CellBytes {
-				value, long = "", true
+			if h, ok := d.template.recognise(sheet.Name, r.Number, cells); ok && s.begin(h) {
+				s.table.hiddenColumns = rows.HiddenColumns()
+			} else if ok {
+				break
 			}
-			if value != "" {
-				said = true
-				d.textBytes += int64(len(value))
-				// The library's strings may be slices of larger ones.
-				r.cells[f] = strings.Clone(value)
-			}
+			continue
 		}
-		if !said || !d.template.describesJob(&t.header, &r, cells[:min(len(cells), d.limits.Columns)]) {
-			return true
+		if !s.add(r, cells) {
+			break
 		}
-		if d.rowCount == d.limits.Rows || d.textBytes > d.limits.TextBytes {
-			d.degrade(path, "%s: rows from %d on were not read: the package has more than %d rows or %d MiB of text",
-				quoteSheet(sheet), number, d.limits.Rows, d.limits.TextBytes>>20)
-			return false
+	}
+	if err := rows.Err(); err != nil {
+		return nil, nil, err
+	}
+	if s.table == nil {
+		return nil, s.secrets.found, nil
+	}
+	s.table.merged = s.inTable(rows.Merged())
+	s.fillMerged()
+	if s.wide {
+		d.degrade(path, "%s: columns after %d were not read", quoteSheet(sheet.Name), d.limits.Columns)
+	}
+	if s.long {
+		d.degrade(path, "%s: cells of more than %d bytes were not read", quoteSheet(sheet.Name), d.limits.CellBytes)
+	}
+	return s.table, s.secrets.found, nil
+}
+
+// begin makes a table, and reports false when there is no room for one more: it
+// counts as a row.
+func (s *sheetReader) begin(h header) bool {
+	if s.rowCount == s.limits.Rows {
+		s.tooMany(h.row)
+		return false
+	}
+	s.rowCount++
+	if s.oddCount += len(h.odd); s.oddCount > mostAside {
+		h.odd = nil
+	}
+	s.table = &table{path: s.path, sheet: s.sheet.Name, header: h, hidden: s.sheet.Hidden}
+	s.last = h.row
+	for f, column := range h.columns {
+		for len(s.fieldAt) <= column {
+			s.fieldAt = append(s.fieldAt, fieldCount)
 		}
-		d.rowCount++
-		t.rows = append(t.rows, r)
+		if column > 0 {
+			s.fieldAt[column] = field(f)
+		}
+	}
+	return true
+}
+
+func (s *sheetReader) tooMany(row int) {
+	s.degrade(s.path, "%s: rows from %d on were not read: the package has more than %d rows or %d MiB of text",
+		quoteSheet(s.sheet.Name), row, s.limits.Rows, s.limits.TextBytes>>20)
+}
+
+// add takes a row, and reports false when there is no room for more.
+func (s *sheetReader) add(from *xlsx.Row, cells []xlsx.Cell) bool {
+	if len(s.block) == 0 {
+		s.block = make([]row, min(256, 16+len(s.table.rows)))
+	}
+	r := &s.block[0]
+	*r = row{number: from.Number, hidden: from.Hidden}
+	said := false
+	for i := range cells {
+		c := &cells[i]
+		if c.Column >= len(s.fieldAt) {
+			break
+		}
+		if f := s.fieldAt[c.Column]; f < fieldCount {
+			said = s.take(r, f, c) || said
+		}
+	}
+	if !said || !s.template.describesJob(&s.table.header, r, cells) {
 		return true
+	}
+	if s.rowCount == s.limits.Rows || s.textBytes > s.limits.TextBytes {
+		s.tooMany(from.Number)
+		return false
+	}
+	if t := s.table; r.number > s.last+1 {
+		const most = 10
+		if t.gapCount++; len(t.gaps) < most {
+			t.gaps = append(t.gaps, span{s.last + 1, r.number - 1})
+		}
+	}
+	s.last = r.number
+	s.rowCount++
+	s.block = s.block[1:]
+	s.table.rows = append(s.table.rows, r)
+	return true
+}
+
+// take puts a cell into its row, and reports whether it says anything.
+func (s *sheetReader) take(r *row, f field, c *xlsx.Cell) bool {
+	if c.TooLong {
+		s.long = true
+		return false
+	}
+	value := c.Value
+	if c.Kind == xlsx.Date {
+		value = s.dateText(*c)
+	}
+	trimmed := clean(value)
+	m := mark(0)
+	if c.Formula {
+		m |= markFormula
+		if !c.Cached {
+			m |= markUnknown
+		}
+	}
+	switch c.Kind {
+	case xlsx.Failed:
+		m |= markFormula | markFailed
+		trimmed = "" // #REF! is nobody's name
+	case xlsx.Number:
+		m |= markNumber
+	case xlsx.Date:
+		m |= markDate
+	case xlsx.Text:
+		if strings.Contains(c.FormulaText, "#REF!") {
+			m |= markFailed
+		}
+	}
+	if c.Kind != xlsx.Failed && len(trimmed) != len(value) || hasUnseen(trimmed) {
+		m |= markUntidy
+	}
+	r.marks[f] = m
+	if len(trimmed) > s.limits.CellBytes {
+		s.long = true
+		return false
+	}
+	s.textBytes += int64(len(trimmed))
+	r.cells[f] = s.keepWord(trimmed)
+	return trimmed != "" || m&markFormula != 0
+}
+
+// dateText writes a date as people do; a time of day without a date is a time.
+func (s *sheetReader) dateText(c xlsx.Cell) string {
+	at, ok := s.book.Time(c)
+	switch {
+	case !ok:
+		return c.Value
+	case at.Year() < 1900 || at.Year() == 1904 && at.YearDay() == 1:
+		return at.Format("15:04")
+	case at.Hour() == 0 && at.Minute() == 0 && at.Second() == 0:
+		return at.Format("2006-01-02")
+	default:
+		return at.Format("2006-01-02 15:04:05")
+	}
+}
+
+// hasUnseen finds what looks like a space, or like nothing, within a value.
+func hasUnseen(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 && r != '\u3000' && invisible(r) })
+		}
+	}
+	return false
+}
+
+// keepWord returns the value in memory of its own: the reader's strings hold
+// whole rows.
+func (d *delivery) keepWord(s string) string {
+	const longest, most = 48, 20_000
+	if s == "" {
+		return ""
+	}
+	if len(s) > longest {
+		return strings.Clone(s)
+	}
+	if known, ok := d.words[s]; ok {
+		return known
+	}
+	s = strings.Clone(s)
+	if len(d.words) < most {
+		d.words[s] = s
+	}
+	return s
+}
+
+// inTable keeps the merged ranges that touch the rows and columns of the table.
+func (s *sheetReader) inTable(merged []xlsx.Range) []xlsx.Range {
+	t := s.table
+	if len(t.rows) == 0 {
+		return nil
+	}
+	var out []xlsx.Range
+	for _, m := range merged {
+		if m.FirstRow < t.rows[0].number || m.FirstRow > t.rows[len(t.rows)-1].number {
+			continue
+		}
+		for column := m.FirstColumn; column <= min(m.LastColumn, len(s.fieldAt)-1); column++ {
+			if s.fieldAt[column] < fieldCount {
+				out = append(out, m)
+				break
+			}
+		}
+		if s.mergedCount++; s.mergedCount > mostAside {
+			break
+		}
+	}
+	slices.SortFunc(out, func(a, b xlsx.Range) int {
+		if a.FirstRow != b.FirstRow {
+			return a.FirstRow - b.FirstRow
+		}
+		return a.FirstColumn - b.FirstColumn
 	})
-	if err != nil {
-		return nil, err
+	return out
+}
+
+// fillMerged gives all rows of a merged range the value at its top: that is what
+// who merged them meant, and nothing else should be accused for it.
+func (s *sheetReader) fillMerged() {
+	t := s.table
+	var done [fieldCount]int // ranges do not overlap; if some do, no row is filled twice
+	for _, m := range t.merged {
+		if m.FirstColumn >= len(s.fieldAt) || s.fieldAt[m.FirstColumn] == fieldCount {
+			continue
+		}
+		f := s.fieldAt[m.FirstColumn]
+		top, found := slices.BinarySearchFunc(t.rows, m.FirstRow, func(r *row, number int) int { return r.number - number })
+		if !found {
+			continue
+		}
+		i := max(top+1, done[f])
+		for ; i < len(t.rows) && t.rows[i].number <= m.LastRow; i++ {
+			if r := t.rows[i]; r.cells[f] == "" {
+				r.cells[f] = t.rows[top].cells[f]
+				r.marks[f] |= markMerged
+			}
+		}
+		done[f] = i
 	}
-	if wide {
-		d.degrade(path, "%s: columns after %d were not read", quoteSheet(sheet), d.limits.Columns)
-	}
-	if long {
-		d.degrade(path, "%s: cells of more than %d bytes were not read", quoteSheet(sheet), d.limits.CellBytes)
-	}
-	return t, nil
 }
 
 // keyOf reads the key of the job in a row. A job that names no project or flow
@@ -252,8 +524,11 @@ func (d *delivery) link(ctx context.Context) error {
 			continue
 		}
 		for i := range t.rows {
-			r := &t.rows[i]
+			r := t.rows[i]
 			k := r.keyOf()
+			for _, f := range keyFields {
+				d.nameless = d.nameless || r.marks[f]&(markUnknown|markFailed) != 0
+			}
 			if k.name == "" {
 				continue
 			}
@@ -310,7 +585,7 @@ func (d *delivery) index(k key, at int) {
 // waits for, with their projects and flows beside them.
 func (d *delivery) linkTable(t *table) {
 	for i := range t.rows {
-		r := &t.rows[i]
+		r := t.rows[i]
 		own := r.keyOf()
 		if own.name == "" {
 			continue
@@ -454,11 +729,7 @@ func (n namesakes) outcome() (int, outcome) {
 
 // cellName is a place as Excel writes it: '作业列表'!C7.
 func cellName(sheet string, column, row int) string {
-	name, err := excelize.CoordinatesToCellName(max(column, 1), max(row, 1))
-	if err != nil {
-		return quoteSheet(sheet)
-	}
-	return quoteSheet(sheet) + "!" + name
+	return quoteSheet(sheet) + "!" + xlsx.CellName(column, row)
 }
 
 func quoteSheet(sheet string) string {

@@ -9,11 +9,14 @@ import (
 	"path"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/strictyaml"
 	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/internal/xlsx"
 	"github.com/factgate/factgate/internal/zippkg"
 	"github.com/factgate/factgate/scanners"
 )
@@ -21,9 +24,10 @@ import (
 // Type is the sub-task type of this scanner.
 const Type = "EXCEL"
 
-const version = "1.0.0"
+const version = "2.0.0"
 
-// Config of the scanner. The zero Config is the default one.
+// Config of the scanner. The zero Config is the default one; everything else is
+// configured by [scanners.Settings].
 type Config struct {
 	Limits Limits
 }
@@ -66,26 +70,62 @@ func orDefault[N int | int64](n, otherwise N) N {
 	return otherwise
 }
 
+func (l Limits) ofReader() xlsx.Limits {
+	return xlsx.Limits{Bytes: l.WorkbookBytes, Unzipped: l.UnzippedBytes, CellBytes: l.CellBytes}
+}
+
 type scanner struct {
 	template    *template
 	limits      Limits
 	description scanners.Description
 }
 
+var _ interface {
+	scanners.Catalogued
+	scanners.Configurable
+} = (*scanner)(nil)
+
 // New returns the scanner for sub-tasks of type EXCEL.
-func New(c Config) scanners.Scanner {
-	s := &scanner{template: defaultTemplate(), limits: c.Limits.withDefaults()}
+func New(c Config) scanners.Scanner { return newScanner(newProfile(), c.Limits.withDefaults()) }
+
+func newScanner(p profile, limits Limits) *scanner {
+	s := &scanner{template: newTemplate(p), limits: limits}
 	h := sha256.New()
-	fmt.Fprintf(h, "%+v\n%s\n%q\n%q\n%q\n%q\n", s.limits, s.template.name, s.template.columns,
-		s.template.jobSheets, s.template.dependencySheets, s.template.virtualTypes)
-	for _, need := range s.template.required {
-		fmt.Fprintf(h, "%d %t\n", need.fields, need.runs)
-	}
+	fmt.Fprintf(h, "%+v\n", limits)
+	_ = yaml.NewEncoder(h).Encode(p) // a hash takes everything
 	s.description = scanners.Description{
 		Type: Type, Name: "factgate-excel", Version: version,
 		RulesDigest: rulesDigest(), ConfigDigest: hex.EncodeToString(h.Sum(nil)),
 	}
 	return s
+}
+
+// Configure lays the settings over the default profile.
+func (s *scanner) Configure(settings scanners.Settings) (scanners.Scanner, error) {
+	p := newProfile()
+	if err := settings.Decode(&p); err != nil {
+		return nil, err
+	}
+	var wrong []*strictyaml.Error
+	for _, w := range p.check() {
+		var placed *strictyaml.Error
+		if errors.As(settings.Refuse(w.text, w.keys...), &placed) {
+			wrong = append(wrong, placed)
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, strictyaml.Join(wrong...)
+	}
+	return newScanner(p, s.limits), nil
+}
+
+// Rules lists the catalogue.
+func (s *scanner) Rules() []report.Rule {
+	out := make([]report.Rule, len(rules))
+	for i, r := range rules {
+		out[i] = r.Rule
+	}
+	return out
 }
 
 func (s *scanner) Describe() scanners.Description { return s.description }
@@ -103,18 +143,14 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 			return scanners.Decision{}, err
 		}
 		workbooks++
-		data, err := s.readFile(file)
-		if err == nil {
-			var found bool
-			if found, err = s.hasTable(ctx, data); found {
-				return scanners.TakePartBecause(report.Text{
-					En: file.Path + " has a job or dependency table",
-					Zh: file.Path + " 中有作业表或依赖表",
-				}), nil
-			}
-		}
-		var fault *workbookError
+		found, err := s.hasTable(ctx, file)
+		var fault *xlsx.Error
 		switch {
+		case found:
+			return scanners.TakePartBecause(report.Text{
+				En: file.Path + " has a job or dependency table",
+				Zh: file.Path + " 中有作业表或依赖表",
+			}), nil
 		case err == nil:
 		case !errors.As(err, &fault):
 			return scanners.Decision{}, err
@@ -132,26 +168,40 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 
 // hasTable looks into the first rows of each sheet. A workbook without a table
 // is read to its end, so that damage does not pass for absence.
-func (s *scanner) hasTable(ctx context.Context, data []byte) (bool, error) {
-	w, err := openWorkbook(data, s.limits)
+func (s *scanner) hasTable(ctx context.Context, file *zippkg.File) (bool, error) {
+	w, err := xlsx.OpenFile(ctx, file, s.limits.ofReader())
 	if err != nil {
 		return false, err
 	}
-	defer w.close()
-	for i, sheet := range w.sheets {
+	defer w.Close()
+	for i, sheet := range w.Sheets {
 		if i == s.limits.Sheets {
 			break
 		}
-		found := false
-		err := w.rows(ctx, sheet, func(number int, cells []string) bool {
-			_, found = s.template.recognise(sheet, number, cells[:min(len(cells), s.limits.Columns)])
-			return !found && number < headerRows
-		})
+		found, err := s.isTable(w.Rows(ctx, sheet), sheet)
 		if found || err != nil {
 			return found, err
 		}
 	}
-	return false, w.verify(ctx)
+	return false, w.Verify(ctx)
+}
+
+func (s *scanner) isTable(rows *xlsx.Rows, sheet xlsx.Sheet) (bool, error) {
+	defer rows.Close()
+	for rows.Next() {
+		r := rows.Row()
+		if r.Number > headerRows {
+			return false, nil
+		}
+		cells := r.Cells
+		for len(cells) > 0 && cells[len(cells)-1].Column > s.limits.Columns {
+			cells = cells[:len(cells)-1]
+		}
+		if _, found := s.template.recognise(sheet.Name, r.Number, cells); found {
+			return true, nil
+		}
+	}
+	return false, rows.Err()
 }
 
 func (s *scanner) declineReason(workbooks int, closed []string) report.Text {
@@ -186,21 +236,17 @@ func (s *scanner) declineReason(workbooks int, closed []string) report.Text {
 // one in another workbook. Having taken part, it reports every workbook that
 // cannot be read, whatever its name: what is in it may belong to the others.
 func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Findings) (task.Coverage, error) {
-	d := newDelivery(s.template, s.limits)
-	for _, file := range pkg.Files() {
+	files := pkg.Files()
+	d := newDelivery(s.template, s.limits, newPackageFiles(files, s.template))
+	for _, file := range files {
 		if !isWorkbook(file.Path) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return task.Coverage{}, err
 		}
-		data, err := s.readFile(file)
-		if err == nil {
-			err = d.add(ctx, file.Path, data)
-		} else {
-			err = d.cannotRead(file.Path, err)
-		}
-		if err != nil {
+		err := s.read(ctx, d, file)
+		if err := d.cannotRead(file.Path, err); err != nil {
 			return task.Coverage{}, fmt.Errorf("read workbook %s: %w", file.Path, err)
 		}
 	}
@@ -213,18 +259,13 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 	return d.coverage, nil
 }
 
-// readFile fetches a workbook. What is wrong with the file itself is a
-// *workbookError; any other error is worth a retry.
-func (s *scanner) readFile(file *zippkg.File) ([]byte, error) {
-	if file.Size > s.limits.WorkbookBytes {
-		return nil, overLimit(fmt.Sprintf("larger than %d MiB", s.limits.WorkbookBytes>>20), fmt.Sprintf("超过 %d MiB", s.limits.WorkbookBytes>>20))
+func (s *scanner) read(ctx context.Context, d *delivery, file *zippkg.File) error {
+	w, err := xlsx.OpenFile(ctx, file, s.limits.ofReader())
+	if err != nil {
+		return err
 	}
-	data, err := file.ReadAll(s.limits.WorkbookBytes)
-	var refused *zippkg.Error
-	if errors.As(err, &refused) {
-		return nil, corrupt(refused.Message, refused.MessageZH)
-	}
-	return data, err
+	defer w.Close()
+	return d.add(ctx, file.Path, w)
 }
 
 // isWorkbook goes by the name. What Excel leaves beside an open workbook

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/xuri/excelize/v2"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/internal/zippkg"
@@ -59,9 +60,9 @@ func TestWhatGoesOverALimitIsDegradedNotSilent(t *testing.T) {
 	}{
 		"workbook":   {jobs, excel.Limits{WorkbookBytes: 100}, "larger than 0 MiB"},
 		"unzipped":   {jobs, excel.Limits{UnzippedBytes: 1 << 10}, "unpacks to more than 0 MiB"},
-		"rows":       {jobs, excel.Limits{Rows: 10}, "rows from 12 on were not read"},
+		"rows":       {jobs, excel.Limits{Rows: 10}, "rows from 11 on were not read"},
 		"text":       {jobs, excel.Limits{TextBytes: 100}, "were not read"},
-		"cells":      {jobs, excel.Limits{Cells: 60}, "rows after 11 were not read"},
+		"cells":      {jobs, excel.Limits{Cells: 60}, "rows after 10 were not read"},
 		"references": {jobs, excel.Limits{References: 10}, "only the first 10 dependencies"},
 		"columns":    {wide, excel.Limits{Columns: 20}, "columns after 20 were not read"},
 		"cell":       {long, excel.Limits{CellBytes: 1 << 10}, "cells of more than 1024 bytes"},
@@ -79,11 +80,10 @@ func TestWhatGoesOverALimitIsDegradedNotSilent(t *testing.T) {
 
 func TestOnlyTheFirstSheetsAreLookedAt(t *testing.T) {
 	var s source
+	var sheets []sourceSheet
 	for i := range 5 {
-		s.Sheets = append(s.Sheets, struct {
-			Name string
-			Rows [][]string
-		}{fmt.Sprintf("s%d", i), [][]string{{"job_name", "type", "command", "cycle", "owner"}, {fmt.Sprintf("j%d", i), "SHELL", "x", "D", "ann"}}})
+		require.NoError(t, yaml.Unmarshal(fmt.Appendf(nil, "[{name: s%d, rows: [[job_name, type, command, cycle, owner], [j%d, SHELL, x, D, ann]]}]", i, i), &sheets))
+		s.Sheets = append(s.Sheets, sheets...)
 	}
 	got := scan(t, openPackage(t, map[string][]byte{"a.xlsx": s.bytes(t)}), excel.Config{Limits: excel.Limits{Sheets: 2}})
 	require.Contains(t, got, "only the first 2 of 5 sheets")
@@ -99,29 +99,7 @@ func TestPartsWithoutCellsAreNotRead(t *testing.T) {
 		_, _ = random.Read(parts[name]) // never fails
 	}
 	got := scan(t, openPackage(t, map[string][]byte{"a.xlsm": zipBytes(t, parts)}), excel.Config{Limits: excel.Limits{UnzippedBytes: 500 << 10}})
-	require.Equal(t, "takes part: 1 of 1 read\n", got)
-}
-
-// A sheet large enough to be kept in a temporary file reads like any other, and
-// leaves nothing behind.
-func TestLargeSheetsAreReadFromDisk(t *testing.T) {
-	tmp := t.TempDir()
-	t.Setenv("TMPDIR", tmp)
-	const jobs = 4_500
-	workbook := workbookOf(t, jobs, func(i int) []any {
-		j := goodJob(i)
-		j[2] = strings.Repeat("x", 1000)
-		if i == jobs-1 {
-			j[4] = "0 0 2 31 2 ?"
-		}
-		return j
-	})
-	require.Greater(t, len(partsOf(t, workbook)["xl/worksheets/sheet1.xml"]), 4<<20)
-	got := scan(t, openPackage(t, map[string][]byte{"a.xlsx": workbook}), excel.Config{})
-	require.True(t, strings.HasPrefix(got, fmt.Sprintf("takes part: 1 of 1 read\nXLS014 error a.xlsx 'Sheet1'!E%d", jobs+1)), "%.300s", got)
-	left, err := os.ReadDir(tmp)
-	require.NoError(t, err)
-	require.Empty(t, left)
+	require.Contains(t, got, "takes part: 1 of 1 read\nXLS032 ")
 }
 
 func TestAPackageThatCannotBeReadIsNoFinding(t *testing.T) {
@@ -184,6 +162,55 @@ func TestEveryFindingFitsAReport(t *testing.T) {
 		w.Add(f)
 	}
 	require.NoError(t, w.Close())
+}
+
+// XLS030 and every other rule, anchors among them, keep what they have found to
+// themselves.
+func TestNoPasswordIsPrinted(t *testing.T) {
+	secrets := []string{"Qwer1234", "Asdf5678", "Zxcv9012", "LTAI4FxxEXAMPLEKEY0000", "Hunter22!"}
+	for _, folder := range []string{"config-first", "azkaban-helper"} {
+		var found gathered
+		coverage, err := excel.New(excel.Config{}).Scan(t.Context(), openPackage(t, readCase(t, filepath.Join("testdata", folder))), &found)
+		require.NoError(t, err)
+		require.Contains(t, fmt.Sprint(found), "XLS030")
+		for _, secret := range secrets {
+			require.NotContains(t, fmt.Sprintf("%+v %+v", found, coverage), secret)
+		}
+	}
+}
+
+// Whatever a package is full of, its scan takes time and memory in proportion.
+func TestDeliveriesMadeToBeSlow(t *testing.T) {
+	const n = 2000
+	for name, row := range map[string]func(i int) []any{
+		"unknown types": func(i int) []any { return []any{fmt.Sprintf("j%d", i), fmt.Sprintf("shel%d", i), "x", "", "", "ann"} },
+		"namesakes":     func(i int) []any { return []any{"j", "SHELL", "x", "j", "0 2 * * *", "ann"} },
+		"one chain": func(i int) []any {
+			return []any{fmt.Sprintf("j%d", i), "SHELL", "x", fmt.Sprintf("j%d", (i+1)%n), "0 2 * * *", "ann"}
+		},
+		"one hub": func(i int) []any { return []any{fmt.Sprintf("j%d", i), "SHELL", "x", "j0", "0 2 * * *", "ann"} },
+		"hints": func(i int) []any {
+			return []any{fmt.Sprintf("j%d", i), "SHELL", strings.Repeat("mysql curl -p ", 70), "", "0 2 * * *", "ann"}
+		},
+		"one script": func(i int) []any {
+			return []any{fmt.Sprintf("j%d", i), "SHELL", strings.Repeat("a/b.sql ", 100), "", "0 2 * * *", "ann"}
+		},
+		"brackets": func(i int) []any {
+			return []any{fmt.Sprintf("j%d", i), strings.Repeat("(", 200), "x", strings.Repeat("a.", 200), strings.Repeat("*,", 100), "ann"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string][]byte{"jobs.xlsx": workbookOf(t, n, row), "README": nil}
+			for i := range 300 {
+				files[fmt.Sprintf("%d/b.sql", i)] = nil
+			}
+			var found gathered
+			coverage, err := excel.New(excel.Config{}).Scan(t.Context(), openPackage(t, files), &found)
+			require.NoError(t, err)
+			require.Equal(t, 1, coverage.Eligible)
+		})
+	}
 }
 
 func FuzzWorkbook(f *testing.F) {

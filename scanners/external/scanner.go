@@ -117,10 +117,13 @@ func (s *Scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 	if err := ctx.Err(); err != nil {
 		return scanners.Decision{}, err
 	}
-	if slices.ContainsFunc(pkg.Files(), s.wants) {
-		return scanners.TakePart(), nil
-	}
 	globs := strings.Join(s.definition.Files, " ")
+	if slices.ContainsFunc(pkg.Files(), s.wants) {
+		return scanners.TakePartBecause(report.Text{
+			En: "the package holds files for " + s.definition.Name + " (" + globs + ")",
+			Zh: "安装包中有 " + s.definition.Name + " 可检查的文件（" + globs + "）",
+		}), nil
+	}
 	return scanners.Decline(scanners.NoMatchingFiles, report.Text{
 		En: "the package holds no files for " + s.definition.Name + " (" + globs + ")",
 		Zh: "安装包中没有 " + s.definition.Name + " 可检查的文件（" + globs + "）",

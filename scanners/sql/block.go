@@ -161,6 +161,14 @@ func (s *Statement) outline() *outline {
 	return s.shape
 }
 
+// visited is a measure of the work that rules have done on the outline.
+func (o *outline) visited() int {
+	if o == nil {
+		return 0
+	}
+	return o.visits
+}
+
 func (o *outline) reset() {
 	if o == nil {
 		return
@@ -227,6 +235,7 @@ func (f *frame) inFrom() bool { return f.shape != expression && f.block >= 0 && 
 var (
 	queryStarts = lex.SetOf(lex.Select, lex.With, lex.From, lex.Values, lex.Table)
 	setOps      = lex.SetOf(lex.Union, lex.Except, lex.Intersect, lex.Minus)
+	asked       = lex.SetOf(lex.Explain, lex.Show, lex.Describe, lex.Desc)
 	branchWords = lex.SetOf(lex.Union, lex.Except, lex.Intersect, lex.Minus, lex.All, lex.Distinct, lex.As)
 )
 
@@ -244,7 +253,10 @@ func (o *outline) open(s *Statement, i int, f *frame) {
 	starts := next != lex.None && queryStarts.Has(next) && (next != lex.Table || s.Kind(i+2) != lex.LParen && s.Kind(i+2) != lex.Comma && s.Kind(i+2) != lex.RParen)
 	before := s.Keyword(i - 1)
 	switch {
-	case f.inFrom() && f.expect && f.head < 0 && (starts || s.Kind(i+1) != lex.LParen && next == lex.None && s.Kind(i+1) == lex.Template && s.Kind(i+2) == lex.RParen):
+	case f.inFrom() && f.expect && next != lex.None && asked.Has(next): // ClickHouse: FROM (EXPLAIN …)
+		f.expect = false
+		o.addSource(f, source{kind: functionSource, at: int32(i), name: noSpan, alias: -1, query: -1})
+	case f.inFrom() && f.expect && (f.shape != group || f.head < 0) && (starts || s.Kind(i+1) != lex.LParen && next == lex.None && s.Kind(i+1) == lex.Template && s.Kind(i+2) == lex.RParen):
 		f.expect = false
 		n.shape, n.role = query, fromItem
 		n.item = o.addSource(f, source{kind: querySource, at: int32(i), name: noSpan, alias: -1, query: -1})
@@ -350,7 +362,7 @@ func (o *outline) newBlock(s *Statement, i int, f *frame) *block {
 	if f.head >= 0 {
 		b.head = f.head
 	}
-	f.op = lex.None
+	f.op, f.head = lex.None, -1
 	if f.branch < 0 {
 		f.branch = b.head
 	}
@@ -428,6 +440,10 @@ func (o *outline) name(s *Statement, i int, f *frame) int {
 		f.expect = false
 		o.addSource(f, source{kind: kind, at: int32(i), name: span{int32(i), int32(end)}, alias: -1, query: -1})
 		return max(end, i+1)
+	}
+	if s.Keyword(i+1) == lex.Join && s.is(i, "PASTE") { // ClickHouse: row by row
+		f.join, f.joining = lateralJoin, true
+		return i + 1
 	}
 	if f.source >= 0 && f.on < 0 && !f.joining && o.sources[f.source].alias < 0 && !o.sources[f.source].using {
 		if k := s.Kind(i); k == lex.Word || k == lex.Quoted {
@@ -526,6 +542,10 @@ func (o *outline) keyword(s *Statement, i int, f *frame, k lex.Keyword) bool {
 		}
 		o.clause(f, otherClause, i)
 	case lex.Window, lex.Qualify, lex.Settings, lex.Format, lex.For, lex.Returning, lex.Offset:
+		if k == lex.Settings && f.block >= 0 && f.clause == listClause && s.Text(i+2) == "=" && s.Kind(i-1) != lex.Comma {
+			o.clause(f, otherClause, i)
+			break
+		}
 		if f.block >= 0 && f.clause != listClause && f.clause != noClause && !f.expect && s.Kind(i+1) != lex.Dot && s.Kind(i+1) != lex.Op {
 			o.clause(f, otherClause, i)
 			break
@@ -716,8 +736,9 @@ func (o *outline) fromWord(s *Statement, i int, f *frame, k, next lex.Keyword) b
 			f.on = target
 		}
 	case lex.Using:
-		if f.source >= 0 && bracket {
+		if f.source >= 0 && !f.expect {
 			o.sources[f.source].using = true
+			f.lateral = !bracket // ClickHouse: USING a, b
 		}
 	default:
 		return !f.expect && notAliases.Has(k) && s.Keyword(i-1) != lex.As

@@ -9,13 +9,15 @@ import (
 // catalogue is what the whole package says about its tables. It is filled by a first
 // pass over all files, and only read in the second.
 type catalogue struct {
-	tables  map[string]*knownTable // by db.name, and by name alone
-	aliased map[string]bool        // names that more than one database has
-	remarks map[string]bool        // tables with COMMENT ON TABLE
-	notes   map[string]int         // columns with COMMENT ON COLUMN, by table
-	cells   int                    // columns kept
-	full    bool                   // more was declared than is kept
-	layered bool                   // tables are named by layers
+	tables    map[string]*knownTable // by db.name, and by name alone
+	aliased   map[string]bool        // names that more than one database has
+	remarks   map[string]bool        // tables with COMMENT ON TABLE
+	notes     map[string]int         // columns with COMMENT ON COLUMN, by table
+	days      map[string]bool        // partition columns that hold a day, by their names
+	cells     int                    // columns kept
+	full      bool                   // more was declared than is kept
+	nonstrict bool                   // a script or a file of settings permits dynamic partitions for others
+	layered   bool                   // tables are named by layers
 }
 
 // table is a table that the package creates.
@@ -42,7 +44,7 @@ const (
 )
 
 func newCatalogue() *catalogue {
-	return &catalogue{tables: map[string]*knownTable{}, aliased: map[string]bool{}, remarks: map[string]bool{}, notes: map[string]int{}}
+	return &catalogue{tables: map[string]*knownTable{}, aliased: map[string]bool{}, remarks: map[string]bool{}, days: map[string]bool{}, notes: map[string]int{}}
 }
 
 // tableName is a table's name as a statement writes it.
@@ -118,7 +120,11 @@ func (c *catalogue) declare(s *Statement, d *definition, database string) {
 		t.columns = append(t.columns, s.tableColumn(col))
 	}
 	for _, col := range d.partitions {
-		t.partitions = append(t.partitions, s.tableColumn(col))
+		kept := s.tableColumn(col)
+		t.partitions = append(t.partitions, kept)
+		if dayName(kept.name) {
+			c.days[kept.name] = true
+		}
 	}
 	full := t.db + "." + t.name
 	if old := c.tables[full]; old != nil {
@@ -252,4 +258,11 @@ func (c *catalogue) learn(s *Statement, database string) {
 			}
 		}
 	}
+}
+
+// dayName reports whether a partition column is called like a day: what others hold,
+// such as a region, looks like one only by chance.
+func dayName(name string) bool {
+	return strings.Contains(name, "date") || strings.Contains(name, "day") || strings.Contains(name, "dt") || strings.Contains(name, "time") ||
+		name == "month" || name == "ym"
 }

@@ -176,6 +176,14 @@ func constantWord(w string) bool {
 // quotesNames reports whether "x" is a name in the file's dialect, not a text.
 func (s *Statement) quotesNames() bool { return s.file.dialect == PostgreSQL }
 
+// spend counts work that goes over tokens again, and reports whether there is any left:
+// a statement may have so much for each of its tokens. Beyond, rules stay silent.
+func (s *Statement) spend(n int) bool {
+	o := s.outline()
+	o.visits += n
+	return o.visits <= 64*len(s.Tokens)+10_000
+}
+
 // mention is a column somewhere inside an expression.
 type mention struct {
 	name      int
@@ -185,9 +193,8 @@ type mention struct {
 // mentions calls each for every column in Tokens[from:to], subqueries included, and
 // reports whether all could be looked at.
 func (s *Statement) mentions(from, to int, each func(mention)) bool {
-	o := s.outline()
 	for i := from; i < to; {
-		if o.visits++; o.visits > 64*len(s.Tokens)+10_000 {
+		if !s.spend(1) {
 			return false
 		}
 		k := s.Kind(i)
@@ -203,7 +210,8 @@ func (s *Statement) mentions(from, to int, each func(mention)) bool {
 		case end == i+1 && k == lex.Word && (s.Keyword(i) != lex.None && !columnWords.Has(s.Keyword(i)) || constantWord(s.Text(i))):
 		case end == i+1 && k == lex.Template:
 		case end == i+1 && k == lex.Quoted && s.Text(i)[0] == '"' && !s.quotesNames():
-		case s.Kind(end) == lex.LParen: // a function
+		case s.Kind(end) == lex.LParen && s.Text(end+1) != "+": // a function; (+) is Oracle's outer join
+		case end == i+1 && s.Text(i-1) == "::": // a type
 		case end == i+1 && s.Keyword(i-1) == lex.As:
 		case end == i+1 && (s.Kind(end) == lex.String && k == lex.Word): // DATE '2024-01-01'
 		case end == i+1:
@@ -274,6 +282,9 @@ func (s *Statement) fromTemplate(p span) bool {
 		return false
 	}
 	for i := int(p.from); i < int(p.to); i = s.Next(i) {
+		if !s.spend(1) {
+			return true
+		}
 		if s.Kind(i) != lex.Template || s.Glued(i) || s.Kind(i+1) == lex.Dot || s.Kind(i-1) == lex.Dot {
 			continue
 		}

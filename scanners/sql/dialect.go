@@ -3,6 +3,7 @@ package sql
 import (
 	"strings"
 
+	"github.com/factgate/factgate/domain"
 	"github.com/factgate/factgate/scanners/sql/lex"
 )
 
@@ -31,6 +32,20 @@ var dialectNames = [dialectCount]string{
 
 // String is the name that settings use, or "".
 func (d Dialect) String() string { return dialectNames[d] }
+
+// UnmarshalText reads a name, or another that folders use.
+func (d *Dialect) UnmarshalText(text []byte) error {
+	found, ok := dialectWords[strings.ToLower(string(text))]
+	if !ok {
+		list := strings.Join(dialectNames[Hive:], ", ")
+		return &domain.Error{Kind: domain.Invalid, Rule: "sql.dialect", Msg: "the dialect is one of " + list, MsgZH: "方言只能是 " + list + " 之一"}
+	}
+	*d = found
+	return nil
+}
+
+// MarshalText is String.
+func (d Dialect) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // dialectWords are what folders, file names and headers call the dialects.
 var dialectWords = map[string]Dialect{
@@ -67,7 +82,7 @@ func dialectOfHeader(text string) Dialect {
 	head := text[:min(len(text), long)]
 	for range lines {
 		line, rest, more := strings.Cut(head, "\n")
-		line = strings.ToLower(strings.Trim(line, " \t\r/*-#"))
+		line = strings.ToLower(strings.Trim(line, " \t\r/*-#{}"))
 		if strings.HasPrefix(line, "odps sql") {
 			return MaxCompute
 		}

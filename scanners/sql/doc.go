@@ -12,16 +12,25 @@
 //
 // # What it refuses
 //
-// It does not parse expressions, resolve columns or run anything, and it never
-// fills in a template.
+// It does not parse expressions or run anything, it never fills in a template, and of
+// columns it knows what the package's own CREATE TABLE says.
 //
 // # Where to start
 //
-//	text ──lex──▶ tokens ──splitter──▶ Statement ──rules──▶ hits ──file──▶ findings
+//	                     ┌─▶ first pass: dialect, tables of the package
+//	text ──lex──▶ tokens ┴─splitter─▶ Statement ──rules──▶ hits ──file──▶ findings
+//	                                   │
+//	                                   ├ outline: query blocks, sources, conditions
+//	                                   ├ definition: CREATE TABLE
+//	                                   └ insertions: INSERT
 //
-// [Rules] is the table of rules: one entry with its reasons and examples, and one
-// small function over a [Statement], for each. The way of one file is in file.go:
-// it is read in the first of a few [lex.Options] in which everything that is
-// opened is closed, hits are put in order, suppressed by noqa comments, and given
-// lines and columns. [New] makes the scanner.
+// The table of rules is in rules.go: one entry with its reasons and examples, and one
+// small function over a [Statement], for each. The way of one text is in file.go: it is
+// read in the first of a few [lex.Options] in which everything that is opened is
+// closed, hits are put in order, suppressed by noqa comments, and given lines and
+// columns. A text is a file, or a piece of a script, a workflow or a workbook
+// (embedded.go). [New] makes the scanner.
+//
+// Rules that look at tokens again and again pay for it from a budget of the statement
+// (Statement.spend), and are silent when it is used up: that keeps all of it linear.
 package sql

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/scanners/sql/lex"
@@ -32,9 +34,12 @@ type fileView struct {
 	embedded bool
 	// dynamic: dynamic partitions are permitted, or another file may permit them.
 	dynamic bool
+	// dynamicOverwrite: INSERT OVERWRITE replaces only the partitions that it writes.
+	dynamicOverwrite bool
 	// stored: the file sets a default format for tables.
 	stored bool
 
+	kept     *script         // what the first pass cut, as far as there was room
 	database string          // of the last USE
 	dropped  map[string]bool // tables that the file drops before
 }
@@ -45,14 +50,21 @@ type analyst struct {
 	settings *settings
 	tables   *catalogue
 	buffer   Statement
+	room     int // bytes that scripts may still take
+	folded   []byte
 }
 
 func newAnalyst(rules *ruleSet, settings *settings) *analyst {
-	return &analyst{rules: rules, settings: settings, tables: newCatalogue()}
+	return &analyst{rules: rules, settings: settings, tables: newCatalogue(), room: maxScripts, buffer: Statement{shape: &outline{}}}
 }
 
-// survey is the first pass over a text. It returns an error only when ctx ends.
-func (a *analyst) survey(ctx context.Context, path, text string, embedded bool, dialect Dialect) (*fileView, int, error) {
+// survey is the first pass over a text, which stands in a file of its own or is a piece
+// of another. It returns an error only when ctx ends.
+func (a *analyst) survey(ctx context.Context, path, text string, of *piece) (*fileView, int, error) {
+	dialect, fallback := Unknown, Unknown
+	if of != nil {
+		dialect, fallback = of.dialect, of.fallback
+	}
 	if named := a.settings.dialectOf(path); named != Unknown {
 		dialect = named
 	} else if named := dialectOfHeader(text); named != Unknown && dialect == Unknown {
@@ -60,40 +72,133 @@ func (a *analyst) survey(ctx context.Context, path, text string, embedded bool, 
 	} else if dialect == Unknown {
 		dialect = dialectOfPath(path)
 	}
-	v := &fileView{path: path, dialect: dialect, settings: a.settings, tables: a.tables, embedded: embedded}
+	v := &fileView{path: path, dialect: dialect, settings: a.settings, tables: a.tables, embedded: of != nil}
 	var vote votes
 	steps := 0
 	for n, opt := range readings(dialect, text) {
 		split := newSplitter(text, opt, &a.buffer, v)
-		whole := true
+		whole, sets := true, true
 		v.database = ""
 		var seen votes
+		keep := newScript(a.room)
 		for s := split.next(); s != nil; s = split.next() {
 			if err := ctx.Err(); err != nil {
 				return nil, steps, err
 			}
 			whole = whole && !s.end.Unterminated
+			s.within = split.routine
 			seen.count(s)
 			v.notice(s)
+			sets = sets && (s.Verb == lex.Set || s.Verb == lex.Use || s.Verb == lex.Add || s.Len() == 0)
 			if s.unclosed < 0 && !s.end.Unterminated && !s.oversized {
 				a.tables.learn(s, v.database)
 			}
 			steps += s.steps + len(s.Tokens)
-			a.buffer.Tokens, a.buffer.Comments, a.buffer.shape = s.Tokens, s.Comments, s.shape
+			keep.add(s)
+			a.buffer.Tokens, a.buffer.Comments, a.buffer.shape, a.buffer.inserts = s.Tokens, s.Comments, s.shape, s.inserts
 		}
 		steps += split.lex.Steps()
+		a.tables.nonstrict = a.tables.nonstrict || sets && v.dynamic
 		if n == 0 || whole {
-			v.reading, vote = opt, seen
+			v.reading, v.kept, vote = opt, keep, seen
 		}
 		if whole {
 			break
 		}
 	}
 	if v.dialect == Unknown {
-		v.dialect = vote.elect()
+		if v.dialect = vote.elect(); v.dialect == Unknown {
+			v.dialect = fallback
+		}
 	}
 	v.database = ""
+	if v.kept.full {
+		v.kept = nil
+	} else {
+		a.room -= v.kept.bytes
+	}
 	return v, steps, nil
+}
+
+// script is a text in statements. The second pass goes through it instead of cutting
+// the text again.
+type script struct {
+	chunks [][]Statement
+	tokens []lex.Token // of the chunk in use
+	bytes  int
+	room   int
+	full   bool
+}
+
+const (
+	// maxScripts is how much memory the scripts of one scan may take; the texts of the
+	// files beyond are cut twice.
+	maxScripts = 32 << 20
+	tokenBytes = 24
+	chunk      = 16 << 10
+)
+
+func newScript(room int) *script { return &script{room: room} }
+
+// add copies a statement.
+func (k *script) add(s *Statement) {
+	if k.full {
+		return
+	}
+	n := len(s.Tokens) + len(s.Comments)
+	k.bytes += n*tokenBytes + statementBytes
+	if k.full = k.bytes > k.room; k.full {
+		k.chunks, k.tokens = nil, nil
+		return
+	}
+	if cap(k.tokens)-len(k.tokens) < n {
+		k.tokens = make([]lex.Token, 0, max(chunk, n))
+	}
+	own := func(tokens []lex.Token) []lex.Token {
+		from := len(k.tokens)
+		k.tokens = append(k.tokens, tokens...)
+		return k.tokens[from:len(k.tokens):len(k.tokens)]
+	}
+	c := *s
+	c.Tokens, c.Comments, c.inserts = own(s.Tokens), own(s.Comments), nil
+	last := len(k.chunks) - 1
+	if last < 0 || len(k.chunks[last]) == cap(k.chunks[last]) {
+		k.chunks = append(k.chunks, make([]Statement, 0, 1<<min(len(k.chunks)+2, 8)))
+		last++
+	}
+	k.chunks[last] = append(k.chunks[last], c)
+}
+
+const statementBytes = int(unsafe.Sizeof(Statement{}))
+
+// statements yields those of a text, from what the first pass kept or anew.
+func (a *analyst) statements(v *fileView, text string) (next func() *Statement, steps func() int) {
+	if k := v.kept; k != nil {
+		v.kept = nil
+		a.room += k.bytes
+		i := 0
+		return func() *Statement {
+			for len(k.chunks) > 0 && i == len(k.chunks[0]) {
+				k.chunks, i = k.chunks[1:], 0
+			}
+			if len(k.chunks) == 0 {
+				return nil
+			}
+			s := &k.chunks[0][i]
+			i++
+			s.shape, s.inserts = a.buffer.shape, a.buffer.inserts[:0]
+			s.shape.reset()
+			return s
+		}, func() int { return 0 }
+	}
+	split := newSplitter(text, v.reading, &a.buffer, v)
+	return func() *Statement {
+		s := split.next()
+		if s != nil {
+			s.within = split.routine
+		}
+		return s
+	}, split.lex.Steps
 }
 
 // notice takes what one statement says about its whole file.
@@ -101,6 +206,9 @@ func (v *fileView) notice(s *Statement) {
 	switch s.Verb {
 	case lex.Set:
 		v.dynamic = v.dynamic || s.Has(lex.Nonstrict)
+		if s.is(s.Head+1, "SPARK") && s.is(s.Len()-1, "DYNAMIC") {
+			v.dynamicOverwrite = true
+		}
 		if s.is(s.Head+1, "HIVE") && s.is(s.Head+5, "FILEFORMAT") {
 			v.stored = true
 		}
@@ -222,10 +330,10 @@ func (n *notes) add(kind, place int) {
 // read looks at all statements.
 func (a *analyst) read(ctx context.Context, v *fileView, text string) (*draft, error) {
 	d := &draft{hits: hits{counts: map[string]int{}}}
-	split := newSplitter(text, v.reading, &a.buffer, v)
-	ordinals := map[string]int{}
+	next, steps := a.statements(v, text)
+	ordinals := map[anchored]int{}
 	first := true
-	for s := split.next(); s != nil; s = split.next() {
+	for s := next(); s != nil; s = next() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -239,16 +347,16 @@ func (a *analyst) read(ctx context.Context, v *fileView, text string) (*draft, e
 			a.header(s, d)
 		}
 		before := len(d.hits.found)
-		a.judge(s, split.routine, d)
+		a.judge(s, d)
 		if len(d.hits.found) > before {
-			anchor(s, d.hits.found[before:], ordinals)
+			a.anchor(s, d.hits.found[before:], ordinals)
 		}
 		v.follow(s)
 		v.drops(s)
-		d.steps += s.steps
-		a.buffer.Tokens, a.buffer.Comments, a.buffer.shape = s.Tokens, s.Comments, s.shape
+		d.steps += s.steps + s.shape.visited()
+		a.buffer.shape, a.buffer.inserts = s.shape, s.inserts
 	}
-	d.steps += split.lex.Steps()
+	d.steps += steps()
 	return d, nil
 }
 
@@ -292,7 +400,7 @@ func (a *analyst) header(s *Statement, d *draft) {
 }
 
 // judge applies the rules to a statement, as far as it was understood.
-func (a *analyst) judge(s *Statement, routine bool, d *draft) {
+func (a *analyst) judge(s *Statement, d *draft) {
 	whole := true
 	place := int(s.end.Start)
 	if s.Len() > 0 {
@@ -311,7 +419,7 @@ func (a *analyst) judge(s *Statement, routine bool, d *draft) {
 	case s.unclosed >= 0:
 		whole = false
 		a.unclosed(d, s.Tokens[s.unclosed])
-	case s.Verb == lex.None && s.Len() > 0 && !routine && !s.routine:
+	case s.Verb == lex.None && s.Len() > 0 && !s.within && !s.routine:
 		d.notes.add(notUnderstood, place)
 	case s.Verb == lex.Create && s.HasKind(lex.Dollar) || s.Verb == lex.Do && s.HasKind(lex.Dollar):
 		d.notes.add(routineText, place)
@@ -349,9 +457,9 @@ func (a *analyst) unclosed(d *draft, t lex.Token) {
 // anchor gives the hits of one statement what stays the same when lines move and
 // literals change: a hash of the statement, and the how manieth of the same rule
 // in statements that look the same.
-func anchor(s *Statement, found []hit, ordinals map[string]int) {
+func (a *analyst) anchor(s *Statement, found []hit, ordinals map[anchored]int) {
 	h := sha256.New()
-	var folded []byte
+	folded := a.folded[:0]
 	for i := range s.Tokens {
 		t := &s.Tokens[i]
 		switch t.Kind {
@@ -361,7 +469,12 @@ func anchor(s *Statement, found []hit, ordinals map[string]int) {
 				folded = append(folded, s.text[t.Start:t.End]...)
 			}
 		default:
-			folded = append(folded, asciiLower(s.text[t.Start:t.End])...)
+			for _, c := range []byte(s.text[t.Start:t.End]) {
+				if 'A' <= c && c <= 'Z' {
+					c += 'a' - 'A'
+				}
+				folded = append(folded, c)
+			}
 		}
 		folded = append(folded, ' ')
 		if len(folded) > 4096 {
@@ -370,12 +483,21 @@ func anchor(s *Statement, found []hit, ordinals map[string]int) {
 		}
 	}
 	h.Write(folded)
-	sum := hex.EncodeToString(h.Sum(nil)[:6])
+	a.folded = folded
+	var sum [sha256.Size]byte
+	h.Sum(sum[:0])
+	text := hex.EncodeToString(sum[:6])
 	for i := range found {
-		key := found[i].rule.ID + sum
+		key := anchored{found[i].rule, [6]byte(sum[:6])}
 		ordinals[key]++
-		found[i].anchor = fmt.Sprintf("%s#%d", sum, ordinals[key])
+		found[i].anchor = text + "#" + strconv.Itoa(ordinals[key])
 	}
+}
+
+// anchored is a rule in statements that look the same.
+type anchored struct {
+	rule *rule
+	sum  [6]byte
 }
 
 // finish puts the hits in order and gives them lines and columns.

@@ -3,7 +3,6 @@ package sql
 import (
 	"strings"
 
-	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/scanners/sql/lex"
 )
 
@@ -185,24 +184,20 @@ func bareUnion(s *Statement, out *hits) {
 
 // countDistincts is SQL027.
 func countDistincts(s *Statement, out *hits) {
-	const guard = 10
 	if !s.Has(lex.Distinct) || !s.queries() {
 		return
 	}
 	n, second := 0, 0
 	for i := range s.Tokens {
 		if s.Keyword(i) == lex.Count && s.Kind(i+1) == lex.LParen && s.Keyword(i+2) == lex.Distinct {
-			if n++; n == 2 {
+			if n++; n <= 2 {
 				second = i
 			}
 		}
 	}
-	if n < 2 {
+	severity, over := s.file.settings.Distinct.severity(n)
+	if !over {
 		return
-	}
-	severity := out.rule.Severity
-	if n > guard && severity == report.Warning {
-		severity = report.Error
 	}
 	start, end := s.bytes(second, second+2)
 	out.place(start, end, severity, out.rule.Message)

@@ -2,9 +2,11 @@ package sql
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/domain/report"
@@ -12,7 +14,7 @@ import (
 )
 
 // found is the ids of the rules that a text breaks, in order of place; those that
-// are suppressed stand in brackets. The missing header comment is left out.
+// are suppressed stand in brackets.
 func found(t testing.TB, text string) []string {
 	t.Helper()
 	return foundIn(t, "a.sql", text)
@@ -22,25 +24,25 @@ func foundIn(t testing.TB, path, text string) []string {
 	t.Helper()
 	ids := []string{}
 	for _, f := range look(t, path, text).findings {
-		switch {
-		case f.Rule == headerRule:
-		case f.Suppressed:
+		if f.Suppressed {
 			ids = append(ids, "("+f.Rule+")")
-		default:
+		} else {
 			ids = append(ids, f.Rule)
 		}
 	}
 	return ids
 }
 
+// look is an analysis without the missing header comment.
 func look(t testing.TB, path, text string) analysis {
 	t.Helper()
 	s := New().(*scanner)
 	a := newAnalyst(s.rules, s.settings)
-	v, surveyed, err := a.survey(context.Background(), path, text, false, Unknown)
+	v, surveyed, err := a.survey(context.Background(), path, text, nil)
 	require.NoError(t, err)
 	got, err := a.analyse(context.Background(), v, text)
 	require.NoError(t, err)
+	got.findings = slices.DeleteFunc(got.findings, func(f report.Finding) bool { return f.Rule == headerRule })
 	got.steps += surveyed
 	return got
 }
@@ -91,7 +93,7 @@ func TestRules(t *testing.T) {
 		{"qualified star", "SELECT a.*, b.x FROM t a JOIN u b ON a.id = b.id", "SQL001"},
 		{"two stars", "SELECT a.*, b.* FROM t a JOIN u b ON a.id = b.id", "SQL001 SQL001"},
 		{"star in a subquery", "SELECT a FROM (SELECT * FROM t) x", "SQL001"},
-		{"star in an insert", "INSERT OVERWRITE TABLE a SELECT * FROM b", "SQL001"},
+		{"star in an insert", "INSERT OVERWRITE TABLE a SELECT * FROM b", "SQL006 SQL001"},
 		{"star in a view", "CREATE VIEW v AS SELECT * FROM b", "SQL001"},
 		{"star behind a hint", "SELECT /*+ MAPJOIN(b) */ * FROM b", "SQL001"},
 		{"star except", "SELECT * EXCEPT (a) FROM b", "SQL001"},
@@ -101,7 +103,7 @@ func TestRules(t *testing.T) {
 		{"cte", "WITH x AS (SELECT a FROM t) SELECT * FROM x", ""},
 		{"cte with alias and columns", "WITH x (a) AS (SELECT b FROM t), y AS NOT MATERIALIZED (SELECT c FROM u) SELECT p.*, * FROM X AS p JOIN y q ON p.a = q.c", ""},
 		{"cte of dbt", "with source as (\n  select id from {{ ref('raw') }}\n), renamed as (select id as x from source)\nselect * from renamed", ""},
-		{"cte and a table", "WITH x AS (SELECT a FROM t) SELECT x.*, u.* FROM x, u", "SQL001"},
+		{"cte and a table", "WITH x AS (SELECT a FROM t) SELECT x.*, u.* FROM x, u", "SQL001 SQL003"},
 		{"cte and a table, bare", "WITH x AS (SELECT a FROM t) SELECT * FROM x JOIN u ON x.a = u.a", "SQL001"},
 		{"cte of another statement", "WITH x AS (SELECT a FROM t) SELECT a FROM x; SELECT * FROM x", "SQL001"},
 		{"a table of the same name elsewhere", "WITH x AS (SELECT a FROM t) SELECT * FROM db.x", "SQL001"},
@@ -134,7 +136,7 @@ func TestRules(t *testing.T) {
 		{"joins that limit nothing", "UPDATE t, s SET t.x = s.x; DELETE t FROM t, s; UPDATE t CROSS JOIN s SET t.x = s.x; UPDATE t JOIN s SET t.x = s.x; DELETE a FROM t a LEFT JOIN s b ON a.id = b.id; UPDATE t LEFT OUTER JOIN s USING (id) SET t.x = 1; UPDATE t JOIN s LEFT JOIN u ON s.id = u.id SET t.x = 1; UPDATE t NATURAL LEFT JOIN s SET t.x = 1", "SQL002 SQL002 SQL002 SQL002 SQL002 SQL002 SQL002 SQL002"},
 		{"joins of other tables", "UPDATE t SET x = s.x FROM s JOIN u ON s.id = u.id; DELETE FROM t USING s JOIN u ON s.id = u.id; UPDATE t SET x = (SELECT max(s.x) FROM s JOIN u ON s.id = u.id)", "SQL002 SQL002 SQL002"},
 		{"merge", "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED AND s.d = 1 THEN DELETE WHEN MATCHED THEN UPDATE SET a = s.a WHEN NOT MATCHED THEN INSERT (a) VALUES (s.a)", ""},
-		{"foreign keys", "CREATE TABLE t (a INT REFERENCES u (a) ON DELETE CASCADE ON UPDATE SET NULL, b TIMESTAMP DEFAULT now() ON UPDATE CURRENT_TIMESTAMP)", ""},
+		{"foreign keys", "CREATE TABLE t (a INT REFERENCES u (a) ON DELETE CASCADE ON UPDATE SET NULL, b TIMESTAMP DEFAULT now() ON UPDATE CURRENT_TIMESTAMP)", "SQL011 SQL013 SQL014"},
 		{"upsert", "INSERT INTO t (a) VALUES (1) ON DUPLICATE KEY UPDATE a = 2; INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = NULL", ""},
 		{"for update", "SELECT a FROM t WHERE b = 1 FOR UPDATE", ""},
 		{"grants", "GRANT DELETE ON t TO u; GRANT UPDATE (a) ON t TO u", ""},
@@ -161,10 +163,10 @@ func TestRules(t *testing.T) {
 		{"insert into partition", "INSERT INTO t PARTITION (dt = '${d}') SELECT a FROM u", "SQL009"},
 		{"insert of a bracketed query", "INSERT INTO t (SELECT a FROM u)", "SQL009"},
 		{"insert ignore", "INSERT IGNORE INTO `t` VALUES (1)", "SQL009"},
-		{"multi insert", "FROM s INSERT INTO TABLE a SELECT x INSERT OVERWRITE TABLE b SELECT y INSERT INTO TABLE c (z) SELECT z", "SQL009"},
+		{"multi insert", "FROM s INSERT INTO TABLE a SELECT x INSERT OVERWRITE TABLE b SELECT y INSERT INTO TABLE c (z) SELECT z", "SQL009 SQL006"},
 		{"with columns", "INSERT INTO t (a) VALUES (1); INSERT INTO t(a) SELECT a FROM u; INSERT INTO ${db}.t_${x} (a) VALUES (1); INSERT INTO t PARTITION (dt) (a, dt) SELECT a, b FROM u; INSERT INTO t AS x (a) VALUES (1)", ""},
 		{"columns otherwise", "INSERT INTO t SET a = 1; INSERT INTO t DEFAULT VALUES; INSERT INTO t BY NAME SELECT a FROM u; INSERT INTO t {{ cols }} SELECT a FROM u", ""},
-		{"overwrite", "INSERT OVERWRITE TABLE t SELECT a FROM u; INSERT OVERWRITE t PARTITION (dt) SELECT a FROM u; INSERT OVERWRITE DIRECTORY '/x' SELECT a FROM u", ""},
+		{"overwrite", "INSERT OVERWRITE TABLE t SELECT a FROM u; INSERT OVERWRITE t PARTITION (dt) SELECT a FROM u; INSERT OVERWRITE DIRECTORY '/x' SELECT a FROM u", "SQL006 SQL007"},
 		{"insert function", "SELECT INSERT('abc', 1, 1, 'x') FROM t", ""},
 
 		// SQL010, SQL012
@@ -182,7 +184,7 @@ func TestRules(t *testing.T) {
 
 		// SQL019
 		{"= NULL", "SELECT a FROM t WHERE a = NULL OR b <> NULL AND c != NULL", "SQL019 SQL019 SQL019"},
-		{"= NULL in a join", "SELECT a FROM t JOIN u ON t.a = u.a AND u.b = NULL", "SQL019"},
+		{"= NULL in a join", "SELECT a FROM t JOIN u ON t.a = u.a AND u.b = NULL", "SQL037 SQL019"},
 		{"= NULL in CASE and IF", "SELECT CASE WHEN a = NULL THEN 1 END, IF(b = NULL, 1, 2) FROM t", "SQL019 SQL019"},
 		{"= NULL in HAVING and brackets", "SELECT a FROM t GROUP BY a HAVING (max(b) = NULL)", "SQL019"},
 		{"= NULL in UPDATE … WHERE", "UPDATE t SET a = NULL, b = NULL WHERE c = NULL", "SQL019"},
@@ -190,28 +192,28 @@ func TestRules(t *testing.T) {
 		{"assignments behind a join", "UPDATE t JOIN u ON t.a = u.a AND t.b = 1 SET t.c = NULL WHERE t.d = 1", ""},
 		{"assignments in MERGE", "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED AND s.a = 1 THEN UPDATE SET b = NULL, c = NULL", ""},
 		{"null-safe and IS", "SELECT a FROM t WHERE a <=> NULL AND b IS NULL AND c = NULLIF(d, 1)", ""},
-		{"options", "CREATE TABLE IF NOT EXISTS t (a INT NOT NULL) OPTIONS (x = NULL, y = NULL)", ""},
+		{"options", "CREATE TABLE IF NOT EXISTS t (a INT NOT NULL) OPTIONS (x = NULL, y = NULL)", "SQL013 SQL014"},
 		{"parameters", "IF @x = 1 EXEC p @a = NULL, @b = NULL", ""},
 
 		// SQL021
 		{"in null", "SELECT a FROM t WHERE a IN (NULL)", "SQL021"},
 		{"not in null", "SELECT a FROM t WHERE a NOT IN (1, NULL, 2)", "SQL021"},
 		{"in a query or a function", "SELECT a FROM t WHERE a IN (SELECT NULL FROM u) AND b IN (coalesce(c, NULL))", ""},
-		{"list partition", "CREATE TABLE t (a INT) PARTITION BY LIST (a) (PARTITION p VALUES IN (NULL))", ""},
+		{"list partition", "CREATE TABLE t (a INT) PARTITION BY LIST (a) (PARTITION p VALUES IN (NULL))", "SQL011 SQL013 SQL014"},
 
 		// SQL024
 		{"union", "SELECT a FROM t UNION SELECT a FROM u", "SQL024"},
 		{"union in brackets", "(SELECT a FROM t) UNION (SELECT a FROM u)", "SQL024"},
 		{"union all", "SELECT a FROM t UNION ALL SELECT a FROM u UNION DISTINCT SELECT a FROM v", ""},
 		{"union by template", "SELECT a FROM t UNION {{ all }} SELECT a FROM u", ""},
-		{"merge tables", "CREATE TABLE t (a INT) ENGINE=MERGE UNION=(t1, t2)", ""},
+		{"merge tables", "CREATE TABLE t (a INT) ENGINE=MERGE UNION=(t1, t2)", "SQL011 SQL013 SQL014"},
 
 		// SQL027, SQL033
 		{"one count distinct", "SELECT COUNT(DISTINCT a) FROM t; SELECT COUNT(DISTINCT a) FROM t", ""},
 		{"three", "SELECT COUNT(DISTINCT a), count ( distinct b), COUNT(DISTINCT c) FROM t", "SQL027"},
 		{"like", "SELECT a FROM t WHERE a LIKE '%x' OR b NOT LIKE \"_x\" OR c LIKE concat('%', 'x') OR d ILIKE ANY ('a%', '%b')", "SQL033 SQL033 SQL033 SQL033"},
 		{"like, anchored", "SELECT a FROM t WHERE a LIKE 'x%' OR b LIKE '\\%x' OR c LIKE '${x}%' OR d LIKE concat(e, '%')", ""},
-		{"show", "SHOW TABLES LIKE '%x%'; CREATE TABLE a LIKE b", ""},
+		{"show", "SHOW TABLES LIKE '%x%'; CREATE TABLE a LIKE b", "SQL011"},
 
 		// SQL035
 		{"full width", "SELECT a，b FROM t WHERE c ＝ 1；", "SQL035 SQL035 SQL035"},
@@ -256,12 +258,14 @@ func TestSecrets(t *testing.T) {
 		"INSERT INTO FUNCTION postgresql(concat('h', ':5432'), 'db', 't', 'user', 'hunter2x') (a) SELECT a FROM t",
 	} {
 		got := look(t, "a.sql", text)
-		require.NotEmpty(t, got.findings, text)
+		secrets := 0
 		for _, f := range got.findings {
-			require.Equal(t, "SQL034", f.Rule, text)
+			if f.Rule == "SQL034" {
+				secrets++
+			}
 			require.NotContains(t, strings.ToLower(f.Message.En+f.Message.Zh+f.Anchor), "hunter2x")
 		}
-		require.Len(t, got.findings, 1, text)
+		require.Equal(t, 1, secrets, text)
 		for _, d := range got.degraded {
 			require.NotContains(t, d, "hunter2x")
 		}
@@ -270,6 +274,7 @@ func TestSecrets(t *testing.T) {
 		"CREATE USER u IDENTIFIED BY '${pw}'",
 		"CREATE USER u IDENTIFIED BY PASSWORD '*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19'",
 		"CREATE USER u IDENTIFIED WITH sha256_hash BY 'abcdef0123456789'",
+		"CREATE USER u IDENTIFIED BY RANDOM PASSWORD",
 		"CREATE USER u IDENTIFIED BY '******'; ALTER ROLE r PASSWORD ''; ALTER ROLE r PASSWORD NULL",
 		"CREATE TABLE u (id INT, password VARCHAR(64) COMMENT '密码', token STRING COMMENT 'token')",
 		"SELECT password AS pw, u.token, max(secret_key) FROM u WHERE token = 'abc' AND ak = 'x1' AND password <> '' AND password IS NOT NULL",
@@ -286,7 +291,7 @@ func TestSecrets(t *testing.T) {
 		"SELECT a FROM mysql('h:3306', 'db', 't', 'user', getenv('PW')); SELECT a FROM mysql(creds, 'table'); SELECT a, mysql(), postgresql('a','b','c','d', concat('e1','f2')) FROM t",
 		"CREATE DATABASE d ENGINE = MySQL('h:3306', 'db', 'user', '${pw}', 'setting'); CREATE TABLE mysql (a Int32, b Int32)",
 	} {
-		require.Empty(t, found(t, text), text)
+		require.NotContains(t, found(t, text), "SQL034", text)
 	}
 }
 
@@ -365,12 +370,12 @@ func TestAnalysisEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	s := New().(*scanner)
-	_, _, err := newAnalyst(s.rules, s.settings).survey(ctx, "a.sql", "SELECT a;", false, Unknown)
+	_, _, err := newAnalyst(s.rules, s.settings).survey(ctx, "a.sql", "SELECT a;", nil)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestWorkIsLinear(t *testing.T) {
-	const n = 1 << 12
+	const n = 1 << 14
 	for _, unit := range []string{
 		"(", ")", "()", "[", "SELECT ", "SELECT * ", "SELECT (", "SELECT *,", "a,", "*", "FROM ", "UNION ", "WITH x AS (SELECT ", "AS (",
 		"IN (", "IN (NULL) ", "IN (NULL,", "LIKE (", "LIKE '%' ", "LIKE ANY (", "INSERT INTO ", "INSERT INTO t ", "DELETE ", "(DELETE FROM t) ",
@@ -378,14 +383,17 @@ func TestWorkIsLinear(t *testing.T) {
 		"WHEN ", "CASE ", "= NULL ", "'password'=", "password ", "IDENTIFIED BY ", "://", "://a:b@", "jdbc:", "AKIA", "'", "' ", "a.", "{{x}}", "${x}", "/*", "$a$ ",
 		"SELECT a.* FROM b UNION ALL ", ";", "，", "-- noqa: SQL001\n", "-- noqa: disable=SQL001\nSELECT * FROM t;\n", "EXISTS (", "(SELECT ", "@a:=",
 		"COUNT(DISTINCT a),", "PARTITION (", "x JOIN y,", "JOIN ", "JOIN a ON ", "DELETE a FROM b JOIN ", "(DELETE a FROM b JOIN c ON d) ", "mysql(", "mysql(1,2,3,4,5) ", "@password=", "(SELECT * FROM x),",
+		"a JOIN b ON a.x = b.x ", ", t", ", t a", "a.x = b.x AND ", "(a.x = b.x AND ", "x NOT IN (SELECT a FROM t WHERE ", "SELECT a FROM t WHERE a IN (", "CASE WHEN a THEN ", "UNION ALL SELECT a, b FROM c ",
+		"x AS (SELECT a FROM x), ", "INSERT OVERWRITE TABLE ods_a SELECT b FROM ads_c ", "INSERT INTO a (b, c) SELECT d FROM e ", "LATERAL VIEW f(a) b AS c, d ", "LEFT JOIN a ON ", "(a JOIN ", "((SELECT a FROM b) UNION ",
+		"CREATE TABLE dwd_a (b STRING) PARTITIONED BY (c STRING); SELECT b FROM dwd_a; ", "BETWEEN a AND ", "nvl(a.b, 1) = c.d AND ", "ORDER BY a LIMIT ", "dt = '20240101' AND ", "substr(dt, 1, 2) = ", "x.y.z = ", "${x} AND ",
 	} {
-		for _, head := range []string{"", "WITH a AS (SELECT b) SELECT * FROM ", "ALTER TABLE t ", "WITH a AS (SELECT 1) DELETE FROM t ", "SELECT "} {
+		for _, head := range []string{"", "SELECT a FROM t WHERE ", "SELECT a FROM t a JOIN u b ON ", "WITH ", "SELECT a.b FROM ", "FROM t ", "CREATE TABLE a (", "INSERT INTO ads_a (b) SELECT c FROM ods_d WHERE e IN (", "WITH a AS (SELECT b) SELECT * FROM ", "ALTER TABLE t ", "WITH a AS (SELECT 1) DELETE FROM t ", "SELECT "} {
 			text := head + strings.Repeat(unit, n/len(unit))
 			got := look(t, "a.sql", text)
-			require.Less(t, got.steps, 600*n, "%s%q…", head, unit)
+			assert.Less(t, got.steps, 600*n, "%s%q…", head, unit)
 			closed := head + strings.Repeat(unit, n/len(unit)/2)
 			closed += strings.Repeat(")", strings.Count(closed, "(")) + ";"
-			require.Less(t, look(t, "a.sql", closed).steps, 600*n, "%s%q…) closed", head, unit)
+			assert.Less(t, look(t, "a.sql", closed).steps, 600*n, "%s%q…) closed", head, unit)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/internal/xlsx"
 	"github.com/factgate/factgate/internal/zippkg"
 	"github.com/factgate/factgate/scanners"
 )
@@ -23,6 +24,8 @@ var extensions = [...]string{".sql", ".hql", ".hive", ".ddl", ".dml", ".pls", ".
 const (
 	// maxText is the most text of one file that is scanned.
 	maxText = 10 << 20
+	// maxBookBytes is the largest workbook that a decision looks into.
+	maxBookBytes = 4 << 20
 	// maxDegraded keeps the coverage small: it travels in a fact.
 	maxDegraded = 200
 )
@@ -40,10 +43,7 @@ var (
 
 // New returns the scanner with the default settings.
 func New() scanners.Scanner {
-	ready, err := defaultOptions().ready()
-	if err != nil {
-		ready = &settings{} // the defaults are held by a test
-	}
+	ready, _ := defaultOptions().ready() // a test holds that they are
 	return newScanner(ready)
 }
 
@@ -61,7 +61,9 @@ func newScanner(s *settings) *scanner {
 func (s *scanner) Rules() []report.Rule {
 	var out []report.Rule
 	for _, r := range catalogued() {
-		out = append(out, r.Rule)
+		if r.ID != unusedRule { // which belongs to all types
+			out = append(out, r.Rule)
+		}
 	}
 	return out
 }
@@ -69,21 +71,43 @@ func (s *scanner) Rules() []report.Rule {
 // Describe is part of scanners.Scanner.
 func (s *scanner) Describe() scanners.Description { return s.description }
 
-// Decide takes part if there is a file to scan.
+// Decide takes part if there is a file to scan, or another file with SQL in it.
 func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Decision, error) {
 	if err := ctx.Err(); err != nil {
 		return scanners.Decision{}, err
 	}
-	if files := len(slices.DeleteFunc(pkg.Files(), func(f *zippkg.File) bool { return !eligible(f) })); files > 0 {
-		return scanners.TakePartBecause(report.Text{
-			En: fmt.Sprintf("SQL files in the package: %d", files),
-			Zh: fmt.Sprintf("安装包中有 %d 个 SQL 文件", files),
-		}), nil
+	files := pkg.Files()
+	if slices.ContainsFunc(files, eligible) {
+		return scanners.TakePart(), nil
+	}
+	heads, books := 0, 0
+	for _, f := range files {
+		switch carrierOf(f.Path) {
+		case noCarrier:
+			continue
+		case workbook:
+			if books++; books > maxWorkbooks || f.Size > maxBookBytes {
+				continue
+			}
+		default:
+			if heads++; heads > maxHeads {
+				continue
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return scanners.Decision{}, err
+		}
+		switch holds, err := holdsSQL(ctx, f); {
+		case err != nil:
+			return scanners.Decision{}, err
+		case holds:
+			return scanners.TakePartBecause(report.Text{En: f.Path + " holds SQL", Zh: f.Path + " 中含有 SQL"}), nil
+		}
 	}
 	list := strings.Join(extensions[:], " ")
 	return scanners.Decline(scanners.NoMatchingFiles, report.Text{
-		En: "the package holds no SQL files (" + list + ")",
-		Zh: "安装包中没有 SQL 文件（" + list + "）",
+		En: "the package holds no SQL files (" + list + "), and no SQL in workflows, scripts and workbooks",
+		Zh: "安装包中没有 SQL 文件（" + list + "），工作流、脚本和工作簿中也没有 SQL",
 	}), nil
 }
 
@@ -96,80 +120,215 @@ func eligible(f *zippkg.File) bool {
 func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Findings) (task.Coverage, error) {
 	var files []*zippkg.File
 	for _, f := range pkg.Files() {
-		if eligible(f) {
+		if eligible(f) || carrierOf(f.Path) != noCarrier {
 			files = append(files, f)
 		}
 	}
 	slices.SortFunc(files, func(a, b *zippkg.File) int { return strings.Compare(a.Path, b.Path) })
 
-	a := newAnalyst(s.rules, s.settings)
-	texts := shelf{}
-	views := make([]*fileView, len(files))
+	w := &work{scanner: s, analyst: newAnalyst(s.rules, s.settings), out: out}
+	views := make([][]*fileView, len(files))
 	for i, f := range files {
-		if err := ctx.Err(); err != nil {
-			return task.Coverage{}, err
-		}
-		text, err := texts.read(f)
-		var refused *zippkg.Error
-		switch {
-		case errors.As(err, &refused):
-			continue // the second pass says so
-		case err != nil:
-			return task.Coverage{}, fmt.Errorf("SQL scan: %w", err)
-		case text.Undecodable:
-			continue
-		}
-		if views[i], _, err = a.survey(ctx, f.Path, text.Content, false, Unknown); err != nil {
+		var err error
+		if views[i], err = w.survey(ctx, f); err != nil {
 			return task.Coverage{}, err
 		}
 	}
+	for i, f := range files {
+		if err := w.check(ctx, f, views[i]); err != nil {
+			return task.Coverage{}, err
+		}
+		views[i] = nil
+	}
+	c := w.coverage
+	if w.more > 0 {
+		c.Degraded = append(c.Degraded, task.Degraded{Reason: fmt.Sprintf("%d more reasons why files were not fully checked", w.more)})
+	}
+	if w.analyst.tables.full {
+		c.Degraded = append(c.Degraded, task.Degraded{Reason: fmt.Sprintf("the package creates more tables than are kept (%d, or %d columns); rules that need a table's definition know the first ones only", maxTables, maxCells)})
+	}
+	return c, nil
+}
 
-	coverage := task.Coverage{Eligible: len(files)}
-	more := 0
-	degrade := func(f *zippkg.File, reason string) {
-		if len(coverage.Degraded) == maxDegraded {
-			more++
-			return
-		}
-		coverage.Degraded = append(coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason})
+// work is one scan.
+type work struct {
+	scanner  *scanner
+	analyst  *analyst
+	out      scanners.Findings
+	texts    shelf
+	coverage task.Coverage
+	more     int // reasons that did not fit
+}
+
+func (w *work) degrade(f *zippkg.File, reason string) {
+	if len(w.coverage.Degraded) == maxDegraded {
+		w.more++
+		return
 	}
-	for i, f := range files {
-		if err := ctx.Err(); err != nil {
-			return task.Coverage{}, err
+	w.coverage.Degraded = append(w.coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason})
+}
+
+// survey is the first pass over a file. A file that cannot be read has no views; the
+// second pass says why.
+func (w *work) survey(ctx context.Context, f *zippkg.File) ([]*fileView, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !eligible(f) {
+		found, _, err := w.pieces(ctx, f)
+		if err != nil || len(found) == 0 {
+			return nil, err
 		}
-		text, err := texts.read(f)
-		var refused *zippkg.Error
-		switch {
-		case errors.As(err, &refused):
-			degrade(f, refused.Message)
-			continue
-		case err != nil:
-			return task.Coverage{}, fmt.Errorf("SQL scan: %w", err)
+		var views []*fileView
+		for _, p := range found {
+			v, _, err := w.analyst.survey(ctx, f.Path, p.text, &p)
+			if err != nil {
+				return nil, err
+			}
+			views = append(views, v)
 		}
-		s.encodings(f.Path, text, out)
-		if text.Undecodable {
-			degrade(f, "the text cannot be decoded and was not checked; save the file as UTF-8")
-			continue
+		return views, nil
+	}
+	text, err := w.texts.read(f)
+	var refused *zippkg.Error
+	switch {
+	case errors.As(err, &refused) || err == nil && text.Undecodable:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("SQL scan: %w", err)
+	}
+	v, _, err := w.analyst.survey(ctx, f.Path, text.Content, nil)
+	return []*fileView{v}, err
+}
+
+// pieces are those of a file that may carry SQL. reason says why it could not be looked
+// through.
+func (w *work) pieces(ctx context.Context, f *zippkg.File) (found []piece, reason string, err error) {
+	var refused *zippkg.Error
+	var fault *xlsx.Error
+	kind := carrierOf(f.Path)
+	if kind == workbook {
+		found, err = workbookPieces(ctx, f, 0)
+		if errors.As(err, &fault) {
+			return nil, "", nil // the business of who checks workbooks
 		}
-		found, err := a.analyse(ctx, views[i], text.Content)
+	} else {
+		var text zippkg.Text
+		if text, err = w.texts.read(f); err == nil && !text.Undecodable {
+			found = pieces(kind, text.Content)
+			if kind == shellScript && containsFold(text.Content, "partition.mode=nonstrict") { // hive -hiveconf
+				w.analyst.tables.nonstrict = true
+			}
+		}
+	}
+	switch {
+	case errors.As(err, &refused):
+		return nil, refused.Message, nil
+	case err != nil:
+		return nil, "", fmt.Errorf("SQL scan: %w", err)
+	}
+	return found, "", nil
+}
+
+// check is the second pass over a file.
+func (w *work) check(ctx context.Context, f *zippkg.File, views []*fileView) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !eligible(f) {
+		return w.checkCarrier(ctx, f, views)
+	}
+	w.coverage.Eligible++
+	text, err := w.texts.read(f)
+	var refused *zippkg.Error
+	switch {
+	case errors.As(err, &refused):
+		w.degrade(f, refused.Message)
+		return nil
+	case err != nil:
+		return fmt.Errorf("SQL scan: %w", err)
+	}
+	w.scanner.encodings(f.Path, text, w.out)
+	if text.Undecodable || len(views) == 0 {
+		w.degrade(f, "the text cannot be decoded and was not checked; save the file as UTF-8")
+		return nil
+	}
+	found, err := w.analyst.analyse(ctx, views[0], text.Content)
+	if err != nil {
+		return err
+	}
+	for _, finding := range found.findings {
+		w.out.Add(finding)
+	}
+	for _, reason := range found.degraded {
+		w.degrade(f, reason)
+	}
+	w.coverage.Seen++
+	return nil
+}
+
+// checkCarrier checks the SQL inside another file. A file without any is not this
+// scanner's business.
+func (w *work) checkCarrier(ctx context.Context, f *zippkg.File, views []*fileView) error {
+	if len(views) == 0 {
+		return nil
+	}
+	w.coverage.Eligible++
+	found, reason, err := w.pieces(ctx, f)
+	if err != nil {
+		return err
+	}
+	if len(found) != len(views) { // it cannot be read any more
+		w.degrade(f, reason)
+		return nil
+	}
+	for i, p := range found {
+		got, err := w.analyst.analyse(ctx, views[i], p.text)
 		if err != nil {
-			return task.Coverage{}, err
+			return err
 		}
-		for _, finding := range found.findings {
-			out.Add(finding)
+		for _, finding := range got.findings {
+			w.out.Add(p.placed(finding))
 		}
-		for _, reason := range found.degraded {
-			degrade(f, reason)
+		for _, reason := range got.degraded {
+			w.degrade(f, p.where()+reason)
 		}
-		coverage.Seen++
 	}
-	if more > 0 {
-		coverage.Degraded = append(coverage.Degraded, task.Degraded{Reason: fmt.Sprintf("%d more reasons why files were not fully checked", more)})
+	w.coverage.Seen++
+	return nil
+}
+
+// placed says where in the file a finding in the piece is.
+func (p *piece) placed(f report.Finding) report.Finding {
+	if p.inside() {
+		f.InnerLine, f.InnerColumn = f.Line, f.Column
+		f.Line, f.Column, f.EndLine, f.EndColumn = p.line, p.column, 0, 0
+		f.Pointer, f.Cell = p.pointer, p.cell
+		if p.cell != "" {
+			f.Line, f.Column = 0, 0
+		}
+		return f
 	}
-	if a.tables.full {
-		coverage.Degraded = append(coverage.Degraded, task.Degraded{Reason: fmt.Sprintf("the package creates more tables than are kept (%d, or %d columns); rules that need a table's definition know the first ones only", maxTables, maxCells)})
+	if f.Line == 1 {
+		f.Column += p.column - 1
 	}
-	return coverage, nil
+	if f.EndLine == 1 {
+		f.EndColumn += p.column - 1
+	}
+	f.Line += p.line - 1
+	f.EndLine += p.line - 1
+	return f
+}
+
+// where begins a reason for degraded coverage.
+func (p *piece) where() string {
+	switch {
+	case p.cell != "":
+		return "SQL in cell " + p.cell + ": "
+	case p.pointer != "":
+		return "SQL at " + p.pointer + ": "
+	}
+	return fmt.Sprintf("SQL from line %d on: ", p.line)
 }
 
 // shelf keeps decoded texts between the passes, as far as there is room.

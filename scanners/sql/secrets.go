@@ -50,7 +50,7 @@ func plainSecrets(s *Statement, out *hits) {
 		default:
 			continue
 		}
-		if value == 0 && s.namesSecret(i) {
+		if next := s.Kind(i + 1); value == 0 && (next == lex.Op || next == lex.String) && s.namesSecret(i) {
 			value = s.propertyValue(i, condition && t.Kind != lex.String)
 		}
 		if value > 0 && value != reported {
@@ -84,6 +84,9 @@ func (s *Statement) passwordClause(i int) int {
 		return 0
 	}
 	n++
+	if s.is(n, "RANDOM") || s.is(n, "EXTERNALLY") { // MySQL: BY RANDOM PASSWORD
+		return 0
+	}
 	if s.Kind(n) == lex.Word && s.Keyword(n) == lex.None && secret(s.Text(n)) {
 		return n // Oracle: IDENTIFIED BY tiger
 	}
@@ -105,9 +108,10 @@ func (s *Statement) connectorPassword(i int) int {
 	if s.Verb == lex.Create && s.Keyword(s.Head+1) == lex.Database {
 		before = 3
 	}
+	const far = 64 // tokens of the arguments in front
 	n := i + 2
-	for ; n < s.Len() && s.Kind(n) != lex.RParen; n = s.Next(n) {
-		if before == 0 {
+	for end := n + far; n < s.Len() && s.Kind(n) != lex.RParen; n = s.Next(n) {
+		if before == 0 || n > end && s.Tokens[i+1].Match < 0 { // never closed
 			break
 		}
 		if s.Kind(n) == lex.Comma {

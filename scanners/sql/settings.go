@@ -4,13 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"path"
 	"regexp"
-	"slices"
 	"strings"
 
+	"github.com/factgate/factgate/domain/glob"
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/scanners"
 )
@@ -38,8 +35,8 @@ type options struct {
 }
 
 type dialectChoice struct {
-	Files   string `yaml:"files" json:"files"`
-	Dialect string `yaml:"dialect" json:"dialect"`
+	Files   glob.Pattern `yaml:"files" json:"files"`
+	Dialect Dialect      `yaml:"dialect" json:"dialect"`
 }
 
 type layerOptions struct {
@@ -74,90 +71,49 @@ func defaultOptions() options {
 // settings are options ready for use.
 type settings struct {
 	options
-	dialects []dialectGlob
-	naming   *regexp.Regexp
-	layers   map[string]int // the place of each in the order
-}
-
-type dialectGlob struct {
-	files   string
-	dialect Dialect
+	naming *regexp.Regexp
+	layers map[string]int // the place of each in the order
 }
 
 // Configure is part of scanners.Configurable.
 func (s *scanner) Configure(given scanners.Settings) (scanners.Scanner, error) {
 	o := defaultOptions()
 	if err := given.Decode(&o); err != nil {
-		return nil, fmt.Errorf("the settings of SQL: %w", err)
+		return nil, err
 	}
-	if err := unknownSettings(given); err != nil {
-		return nil, fmt.Errorf("the settings of SQL: %w", err)
-	}
-	ready, err := o.ready()
-	if err != nil {
-		return nil, fmt.Errorf("the settings of SQL: %w", err)
+	ready, wrong := o.ready()
+	if wrong != nil {
+		return nil, given.Refuse(wrong.text, wrong.keys...)
 	}
 	return newScanner(ready), nil
 }
 
-// settingNames are the names that may stand at each level.
-var settingNames = map[string][]string{
-	"": {"dialects", "layers", "nesting", "joins", "distinct", "header"}, "layers": {"naming", "order"},
-	"nesting": {"warning", "error"}, "joins": {"warning", "error"}, "distinct": {"warning", "error"}, "header": {"policy", "words"},
-}
-
-// unknownSettings refuses what no setting is called, so that a misspelt one does not
-// go unnoticed.
-func unknownSettings(given scanners.Settings) error {
-	var all map[string]any
-	if err := given.Decode(&all); err != nil {
-		return err
-	}
-	var wrong []error
-	check := func(level string, names map[string]any) {
-		for name := range names {
-			if !slices.Contains(settingNames[level], name) {
-				at := name
-				if level != "" {
-					at = level + "." + name
-				}
-				wrong = append(wrong, fmt.Errorf("there is no setting %q; there are %s", at, strings.Join(settingNames[level], ", ")))
-			}
-		}
-	}
-	check("", all)
-	for level := range settingNames {
-		if inner, ok := all[level].(map[string]any); ok && level != "" {
-			check(level, inner)
-		}
-	}
-	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(wrong...)
+// refusal is a setting that makes no sense, and where it stands.
+type refusal struct {
+	keys []string
+	text report.Text
 }
 
 // ready checks the options.
-func (o options) ready() (*settings, error) {
+func (o options) ready() (*settings, *refusal) {
 	s := &settings{options: o, layers: map[string]int{}}
-	var wrong []error
-	for i, d := range o.Dialects {
-		dialect, ok := dialectWords[strings.ToLower(d.Dialect)]
-		if !ok {
-			wrong = append(wrong, fmt.Errorf("dialects[%d].dialect: %q is none of %s", i, d.Dialect, strings.Join(dialectNames[1:], ", ")))
+	refuse := func(en, zh string, keys ...string) (*settings, *refusal) {
+		return nil, &refusal{keys, report.Text{En: en, Zh: zh}}
+	}
+	for _, d := range o.Dialects {
+		if d.Files == "" || d.Dialect == Unknown {
+			return refuse("each entry takes files, a pattern such as jobs/**, and dialect", "每一项都需要 files（如 jobs/**）和 dialect", "dialects")
 		}
-		if d.Files == "" || !validGlob(d.Files) {
-			wrong = append(wrong, fmt.Errorf("dialects[%d].files: %q is no pattern of paths, such as jobs/**/*.sql", i, d.Files))
-		}
-		s.dialects = append(s.dialects, dialectGlob{d.Files, dialect})
 	}
 	naming, err := regexp.Compile(o.Layers.Naming)
-	if err != nil {
-		wrong = append(wrong, fmt.Errorf("layers.naming: %w", err))
+	if err != nil || len(o.Layers.Naming) > 1000 {
+		return refuse("this is no regular expression of at most 1000 bytes, such as ^(ods|dwd)_[a-z0-9_]+$", "不是合法的正则表达式（最长 1000 字节），例如 ^(ods|dwd)_[a-z0-9_]+$", "layers", "naming")
 	}
 	s.naming = naming
 	for i, layer := range o.Layers.Order {
 		layer = strings.ToLower(strings.TrimSpace(layer))
 		if _, twice := s.layers[layer]; twice || layer == "" {
-			wrong = append(wrong, fmt.Errorf("layers.order[%d]: %q is empty or stands there twice", i, layer))
+			return refuse("a layer is empty or stands here twice; name each once, the first to be written first", "分层名称为空或重复；请按数据流向每层写一次", "layers", "order")
 		}
 		s.layers[layer] = i
 	}
@@ -166,13 +122,13 @@ func (o options) ready() (*settings, error) {
 		threshold
 	}{{"nesting", o.Nesting}, {"joins", o.Joins}, {"distinct", o.Distinct}} {
 		if t.Warning < 0 || t.Error < 0 || t.Error > 0 && t.Error < t.Warning {
-			wrong = append(wrong, fmt.Errorf("%s: warning %d and error %d; error is at least warning, and 0 is never", t.name, t.Warning, t.Error))
+			return refuse("error is to be at least warning, and neither negative; 0 is never", "error 不得小于 warning，且均不能为负数；0 表示不检查", t.name)
 		}
 	}
 	if o.Header.Policy != "comment" && o.Header.Policy != "none" {
-		wrong = append(wrong, fmt.Errorf("header.policy: %q is neither comment nor none", o.Header.Policy))
+		return refuse("the policy is comment or none", "policy 只能是 comment 或 none", "header", "policy")
 	}
-	return s, errors.Join(wrong...)
+	return s, nil
 }
 
 func (s *settings) digest() string {
@@ -186,43 +142,12 @@ func (s *settings) digest() string {
 
 // dialectOf is what the settings say of a file.
 func (s *settings) dialectOf(file string) Dialect {
-	for _, g := range s.dialects {
-		if glob(g.files, file) {
-			return g.dialect
+	for _, d := range s.Dialects {
+		if d.Files.Match(file) {
+			return d.Dialect
 		}
 	}
 	return Unknown
-}
-
-func validGlob(pattern string) bool {
-	_, err := path.Match(strings.ReplaceAll(pattern, "**", "*"), "x")
-	return err == nil && strings.Count(pattern, "**") <= 4
-}
-
-// glob matches a path: * stays within a folder, ** does not.
-func glob(pattern, file string) bool {
-	return globParts(strings.Split(pattern, "/"), strings.Split(file, "/"))
-}
-
-func globParts(pattern, parts []string) bool {
-	for len(pattern) > 0 {
-		if pattern[0] == "**" {
-			for i := range len(parts) + 1 {
-				if globParts(pattern[1:], parts[i:]) {
-					return true
-				}
-			}
-			return false
-		}
-		if len(parts) == 0 {
-			return false
-		}
-		if ok, err := path.Match(pattern[0], parts[0]); err != nil || !ok {
-			return false
-		}
-		pattern, parts = pattern[1:], parts[1:]
-	}
-	return len(parts) == 0
 }
 
 // severity says what n is worth, if anything.

@@ -30,7 +30,7 @@ func (sp *splitter) next() *Statement {
 	if sp.done {
 		return nil
 	}
-	sp.s = Statement{text: sp.text, Tokens: sp.s.Tokens[:0], Comments: sp.s.Comments[:0], unclosed: -1, file: sp.s.file, shape: sp.s.shape}
+	sp.s = Statement{text: sp.text, Tokens: sp.s.Tokens[:0], Comments: sp.s.Comments[:0], unclosed: -1, file: sp.s.file, shape: sp.s.shape, inserts: sp.s.inserts[:0]}
 	sp.s.shape.reset()
 	sp.open = sp.open[:0]
 	s := &sp.s

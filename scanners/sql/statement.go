@@ -29,16 +29,19 @@ type Statement struct {
 	conditional bool // {% … %} tags stand inside: what is filled in may open or close brackets
 	included    bool // a tag puts in text from elsewhere
 	routine     bool // begins the body of a stored routine
+	within      bool // inside the body of a stored routine
 	oversized   bool // too many tokens; the rest was dropped
 	unclosed    int  // the first bracket that is never closed, or -1
 	end         lex.Token
 
-	steps   int // tokens that were looked at
-	local   *localNames
-	shape   *outline // built when a rule asks for it
-	def     *definition
-	defined bool
-	file    *fileView
+	steps    int // tokens that were looked at
+	local    *localNames
+	shape    *outline // built when a rule asks for it
+	def      *definition
+	defined  bool
+	file     *fileView
+	inserts  []insertion
+	inserted bool
 }
 
 // maxTokens bounds the memory that one statement may take.

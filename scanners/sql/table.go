@@ -115,7 +115,11 @@ func (s *Statement) defineColumns(d *definition, from, to int) {
 	d.listed = !s.conditional
 	for i := from; i < to; {
 		end := i // of this item
-		for end < to && s.Kind(end) != lex.Comma {
+		inside := 0
+		for end < to && (s.Kind(end) != lex.Comma || inside > 0) {
+			if s.Kind(end) == lex.Op {
+				inside += s.angle(end, inside)
+			}
 			end = min(s.Next(end), to)
 		}
 		s.steps += end - i
@@ -124,6 +128,24 @@ func (s *Statement) defineColumns(d *definition, from, to int) {
 		}
 		i = end + 1
 	}
+}
+
+// angle says by how much the operator at i changes the depth of MAP<STRING, INT> and
+// its like.
+func (s *Statement) angle(i, inside int) int {
+	switch s.Text(i) {
+	case "<":
+		if s.is(i-1, "MAP") || s.is(i-1, "ARRAY") || s.is(i-1, "STRUCT") || s.is(i-1, "UNIONTYPE") {
+			return 1
+		}
+	case ">":
+		return -min(inside, 1)
+	case ">>":
+		return -min(inside, 2)
+	case ">>>":
+		return -min(inside, 3)
+	}
+	return 0
 }
 
 func (s *Statement) defineColumn(d *definition, i, end int) (definedColumn, bool) {
@@ -172,6 +194,7 @@ func (s *Statement) defineColumn(d *definition, i, end int) (definedColumn, bool
 
 // defineOptions reads what stands behind the list of columns.
 func (s *Statement) defineOptions(d *definition, i int) {
+	first := i
 	for ; i < s.Len(); i = s.Next(i) {
 		switch s.Kind(i) {
 		case lex.Template:
@@ -238,7 +261,7 @@ func (s *Statement) defineOptions(d *definition, i int) {
 				d.asQuery = true
 				return
 			}
-			if s.Kind(i+1) == lex.Word || s.Kind(i+1) == lex.Quoted {
+			if i == first && (s.Kind(i+1) == lex.Word || s.Kind(i+1) == lex.Quoted) {
 				d.like = true // ClickHouse: CREATE TABLE a AS b
 			}
 		case lex.None:

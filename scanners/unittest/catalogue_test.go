@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/scanners"
@@ -67,9 +66,11 @@ func TestEveryRuleKeepsItsExamples(t *testing.T) {
 // configured returns the scanner with settings, as the runtime would make it.
 func configured(t *testing.T, text string) (scanners.Scanner, error) {
 	t.Helper()
-	settings := unittest.DefaultSettings()
-	require.NoError(t, yaml.Unmarshal([]byte(text), &settings))
-	return unittest.NewWith(unittest.Config{}, settings)
+	settings, err := scanners.ParseSettings(text)
+	require.NoError(t, err)
+	c, ok := unittest.New(unittest.Config{}).(scanners.Configurable)
+	require.True(t, ok)
+	return c.Configure(settings)
 }
 
 func TestSettingsChangeTheRules(t *testing.T) {
@@ -110,26 +111,32 @@ func TestSettingsChangeTheRules(t *testing.T) {
 
 func TestSettingsThatMakeNoSense(t *testing.T) {
 	for text, want := range map[string]string{
-		"\npassrate: 1":               "line 2: passrate is no setting of UNIT_TEST; there are passRate",
-		"lineCoverage: {warn: 1}":     "lineCoverage.warn is no setting",
-		"passRate: 101":               "a percentage from 0 to 100",
-		"branchCoverage: .nan":        "a percentage from 0 to 100",
+		"\npassrate: 1":               "line 2, column 1",
+		"lineCoverage: {warn: 1}":     "warn",
+		"passRate: 101":               "line 1, column 11: passRate is a percentage from 0 to 100",
+		"branchCoverage: .nan":        "must be a number",
 		"maxAgeDays: -1":              "a number of days",
-		"code: {py: 1}":               "it takes an ending such as .py",
+		"maxAgeDays: soon":            "line 1, column 13",
+		"code: {py: 1}":               "code takes endings in lower case",
+		"code: {.py: -1}":             "line 1, column 13",
 		"lineCoverage: {error: -0.1}": "lineCoverage.error",
 	} {
 		_, err := configured(t, text)
 		require.ErrorContains(t, err, want)
+		_, _, err = scanners.Apply(unittest.New(unittest.Config{}), "settings:\n  "+strings.TrimSpace(text)+"\n")
+		require.Error(t, err)
 	}
+	_, _, err := scanners.Apply(unittest.New(unittest.Config{}), "rules: {UT002: off}\nsettings: {passRate: 95.5, code: {.rs: 2}}\n")
+	require.NoError(t, err)
 	a, err := configured(t, "{}")
 	require.NoError(t, err)
 	require.Equal(t, unittest.New(unittest.Config{}).Describe(), a.Describe())
 	b, err := configured(t, "{maxAgeDays: 8}")
 	require.NoError(t, err)
 	require.NotEqual(t, a.Describe().ConfigDigest, b.Describe().ConfigDigest)
-	c, ok := a.(scanners.Configurable)
+	c, ok := b.(scanners.Configurable)
 	require.True(t, ok)
 	same, err := c.Configure(scanners.Settings{})
 	require.NoError(t, err)
-	require.Equal(t, a.Describe(), same.Describe(), "no settings change nothing")
+	require.Equal(t, b.Describe(), same.Describe(), "no settings change nothing")
 }

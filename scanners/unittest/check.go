@@ -42,6 +42,7 @@ const (
 type told struct {
 	file    int32
 	outcome outcome
+	flaky   bool
 }
 
 // totals are counts, never percentages: those of several reports add up.
@@ -218,12 +219,12 @@ func (c *check) testCase(t testCase) (repeated bool) {
 	case !known && len(c.seen) == c.limits.Remembered:
 		c.forgot = true
 	case !known:
-		c.seen[id] = told{c.file, came}
+		c.seen[id] = told{c.file, came, t.Flaky}
 	case before.file == c.file && t.Retried:
 		c.retried(t, id, before, came)
 		return true
-	case before.outcome < came:
-		c.seen[id] = told{before.file, came}
+	default:
+		c.seen[id] = told{before.file, max(before.outcome, came), before.flaky || t.Flaky}
 	}
 	again := known && before.file != c.file
 	c.of.cases++
@@ -240,7 +241,7 @@ func (c *check) testCase(t testCase) (repeated bool) {
 		c.of.other = before.file
 	}
 	if t.Flaky && came != failedTest {
-		c.flaky(t, id)
+		c.flaky(t, id, again && before.flaky)
 	}
 	if came == failedTest && !t.Echo {
 		c.failing(t, id, again && before.outcome == failedTest)
@@ -254,7 +255,7 @@ func (c *check) retried(t testCase, id caseID, before told, came outcome) {
 	switch {
 	case before.outcome == failedTest && came == passedTest:
 		c.withdrawn[id] = true
-		c.flaky(t, id)
+		c.flaky(t, id, false)
 	case before.outcome == passedTest && came == failedTest:
 		if c.withdrawn[id] {
 			delete(c.withdrawn, id) // it has been told
@@ -264,7 +265,7 @@ func (c *check) retried(t testCase, id caseID, before told, came outcome) {
 	case before.outcome == came:
 		return
 	}
-	c.seen[id] = told{before.file, came}
+	c.seen[id] = told{before.file, came, before.flaky}
 	for _, t := range []*totals{&c.of.all, &c.of.change} {
 		t.add(before.outcome, -1)
 		t.add(came, 1)
@@ -304,13 +305,13 @@ func (c *check) failing(t testCase, id caseID, again bool) {
 	f.id, f.again = id, again
 }
 
-func (c *check) flaky(t testCase, id caseID) {
+func (c *check) flaky(t testCase, id caseID, again bool) {
 	name, at := called(t)
 	f := c.add(&flakyTest, t.Line, t.Pointer, anchorOf(t), report.Text{
 		En: fmt.Sprintf("Test %s%s failed and passed when it was run again; find out what it depends on.", name, at),
 		Zh: fmt.Sprintf("用例 %s%s 先失败、重跑后通过，结果不稳定，请查明其依赖。", name, at),
 	})
-	f.id = id
+	f.id, f.again = id, again
 }
 
 func describe(problems []problem) string {
@@ -349,7 +350,7 @@ func (c *check) suiteEnd(s suite) int {
 	fits := s.ClaimedTests < 0 || s.ClaimedTests >= s.Cases-s.Repeated && s.ClaimedTests <= s.Cases || s.ClaimedTests == s.OwnCases
 	if !fits && s.Inner == 0 {
 		c.add(&wrongCounters, s.Line, s.Pointer, s.Name+"|counters", report.Text{
-			En: fmt.Sprintf("Suite %s says that its tests are %d, and its test cases are %d; write the report anew from one complete run.", name, s.ClaimedTests, s.Cases),
+			En: fmt.Sprintf("The counter of suite %s says %d tests, and its test cases are %d; write the report anew from one complete run.", name, s.ClaimedTests, s.Cases),
 			Zh: fmt.Sprintf("测试套件 %s 声明 %d 个用例，实际包含 %d 个；请用一次完整的运行重新生成报告。", name, s.ClaimedTests, s.Cases),
 		})
 	}

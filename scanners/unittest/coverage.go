@@ -177,8 +177,8 @@ type lines struct {
 
 func newLines(ctx context.Context, r io.Reader, limits Limits) *lines {
 	src := &source{ctx: ctx, r: r, remaining: limits.FileBytes, limits: limits}
-	scanner := bufio.NewScanner(unmarked(src))
-	scanner.Buffer(make([]byte, 0, 64<<10), int(limits.LineBytes))
+	scanner := bufio.NewScanner(unmarked(src, 32<<10))
+	scanner.Buffer(make([]byte, 0, min(64<<10, limits.LineBytes)), int(limits.LineBytes))
 	return &lines{source: src, scanner: scanner}
 }
 
@@ -297,6 +297,9 @@ func decodeProfile(ctx context.Context, r io.Reader, limits Limits, m meter) err
 		statements, errS := strconv.ParseInt(counts[0], 10, 32)
 		hits, errH := strconv.ParseUint(counts[1], 10, 64)
 		if colon := strings.LastIndexByte(block, ':'); colon < 0 || !strings.Contains(block[colon:], ",") || errS != nil || errH != nil || statements < 0 {
+			if err := in.err(); err != nil {
+				return err // the line is what was left of one
+			}
 			return &malformed{line: in.number, detail: report.Text{
 				En: "it is no block of a cover profile (file:begin,end statements count); write the profile again with go test -coverprofile",
 				Zh: "不是覆盖率 profile 的有效行（格式应为 file:begin,end statements count），请用 go test -coverprofile 重新生成",

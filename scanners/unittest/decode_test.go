@@ -129,6 +129,66 @@ func TestFloodsKeepTheirCount(t *testing.T) {
 	require.Equal(t, 2*mostKept+5, w.Counts().Error)
 }
 
+func TestLimitsOfTextsAreNotTheReportsFault(t *testing.T) {
+	small := Limits{FileBytes: 1 << 20, LineBytes: 1 << 10, Open: 5}.withDefaults()
+	var runs, packages strings.Builder
+	for i := range 10 {
+		fmt.Fprintf(&runs, `{"Action":"run","Package":"p","Test":"T%d"}`+"\n", i)
+		fmt.Fprintf(&packages, `{"Action":"start","Package":"p%d"}`+"\n", i)
+	}
+	for name, c := range map[string]struct {
+		is      format
+		content string
+	}{
+		"line":     {lcov, "SF:" + strings.Repeat("x", 2<<10)},
+		"size":     {profile, "mode: set\n" + strings.Repeat("a.go:1.1,2.2 1 1\n", 100_000)},
+		"tests":    {goTest, runs.String()},
+		"packages": {goTest, packages.String()},
+		"dbt":      {dbt, `{"results": [` + strings.Repeat(`{"status":"pass","unique_id":"test.a"},`, 100_000)},
+	} {
+		err := decodeAs(t.Context(), []byte(c.content), small, c.is, newCheckOf(t, discard{}, c.is))
+		var limit *overLimitError
+		require.ErrorAs(t, err, &limit, name)
+	}
+	away := errors.New("blob store away")
+	in := io.MultiReader(strings.NewReader(`{"results": [`), iotest.ErrReader(away))
+	require.ErrorIs(t, decodeDBT(t.Context(), in, small, newCheckOf(t, discard{}, dbt)), away)
+	in = io.MultiReader(strings.NewReader("SF:a\n"), iotest.ErrReader(away))
+	require.ErrorIs(t, decodeLcov(t.Context(), in, small, newCheckOf(t, discard{}, lcov)), away)
+}
+
+// What is remembered to count nothing twice is bounded; beyond that things count as
+// they come, and coverage says so.
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	c := newCheck(discard{}, Limits{Remembered: 10}.withDefaults(), DefaultSettings())
+	for _, path := range []string{"a.xml", "b.xml"} {
+		c.begin(&zippkg.File{Path: path}, junit)
+		for i := range 20 {
+			c.testCase(testCase{Suite: "s", Name: fmt.Sprint(i)})
+		}
+		require.Equal(t, path == "b.xml", c.duplicate())
+		c.end(nil)
+		require.Contains(t, c.unsure(), "more than 10 tests")
+	}
+	require.Equal(t, totals{tests: 30}, c.totals, "ten of the second are known")
+
+	c.begin(&zippkg.File{Path: "c.info"}, lcov)
+	for i := range 20 {
+		c.measure(fmt.Sprint(i), measured{Lines: 2, LinesCovered: 3})
+		c.measure(fmt.Sprint(i), measured{Lines: 2, LinesCovered: 1})
+	}
+	require.Equal(t, measured{Lines: 60, LinesCovered: 50}, c.covered)
+	require.Contains(t, c.unsure(), "more than 10 tests")
+}
+
+func TestPercentagesAreRoundedDown(t *testing.T) {
+	require.Equal(t, "99.9", percent(99_999, 100_000))
+	require.Equal(t, "100.0", percent(3, 3))
+	require.Equal(t, "66.6", percent(2, 3))
+	require.Equal(t, "80", threshold(80))
+	require.Equal(t, "99.5", threshold(99.5))
+}
+
 func TestDigestsAndDescription(t *testing.T) {
 	a, b := New(Config{}).Describe(), New(Config{}).Describe()
 	require.Equal(t, a, b)

@@ -198,7 +198,7 @@ func (s *goStream) end(run *goRun, e event, line int) {
 // decodeDBT reads run_results.json of dbt: {"metadata":{…},"results":[{…}],…}.
 func decodeDBT(ctx context.Context, r io.Reader, limits Limits, h handler) error {
 	src := &source{ctx: ctx, r: r, remaining: limits.FileBytes, limits: limits}
-	counted := &lineCounter{r: unmarked(src)}
+	counted := &lineCounter{r: unmarked(src, 32<<10)}
 	in := json.NewDecoder(counted)
 	bad := func(err error) error {
 		if src.err != nil {

@@ -34,6 +34,7 @@ func (f format) tests() bool { return f == junit || f == goTest || f == dbt }
 func (s *scanner) recognise(ctx context.Context, file *zippkg.File) (is format, fault, err error) {
 	err = errNotReport
 	switch {
+	case fetched(file.Path):
 	case isXML(file.Path):
 		err = read(file, func(in io.Reader) (err error) {
 			is, err = xmlFormat(ctx, in, s.limits)
@@ -61,6 +62,16 @@ func (s *scanner) recognise(ctx context.Context, file *zippkg.File) (is format, 
 		return dbt, fault, nil
 	}
 	return noReport, fault, nil
+}
+
+// fetched: package managers put it there, and its tests are those of others.
+func fetched(name string) bool {
+	for folder := range strings.SplitSeq(path.Dir(name), "/") {
+		if folder == "node_modules" || folder == "site-packages" {
+			return true
+		}
+	}
+	return false
 }
 
 // xmlFormat goes by the root element.
@@ -98,7 +109,7 @@ const sniffed = 4 << 10
 func textFormat(ctx context.Context, in io.Reader, name string, limits Limits) (format, error) {
 	src := &source{ctx: ctx, r: in, remaining: limits.FileBytes, limits: limits}
 	head := make([]byte, sniffed)
-	n, err := io.ReadFull(unmarked(src), head)
+	n, err := io.ReadFull(unmarked(src, sniffed), head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return noReport, err
 	}

@@ -67,14 +67,6 @@ type scanner struct {
 // New returns the scanner for sub-tasks of type UNIT_TEST.
 func New(c Config) scanners.Scanner { return with(c.Limits.withDefaults(), DefaultSettings()) }
 
-// NewWith returns the scanner with settings other than DefaultSettings.
-func NewWith(c Config, settings Settings) (scanners.Scanner, error) {
-	if err := settings.check(); err != nil {
-		return nil, err
-	}
-	return with(c.Limits.withDefaults(), settings), nil
-}
-
 func with(limits Limits, settings Settings) *scanner {
 	config := sha256.Sum256(fmt.Appendf(nil, "%+v %+v", limits, settings)) // fmt sorts maps
 	return &scanner{limits, settings, scanners.Description{
@@ -95,7 +87,10 @@ func (s *scanner) Configure(given scanners.Settings) (scanners.Scanner, error) {
 	if err := given.Decode(&settings); err != nil {
 		return nil, err
 	}
-	return NewWith(Config{Limits: s.limits}, settings)
+	if err := settings.check(given); err != nil {
+		return nil, err
+	}
+	return with(s.limits, settings), nil
 }
 
 // Decide takes part when one file is a report, or is broken where a report is
@@ -104,7 +99,10 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 	looked := 0
 	var unread []unreadFile
 	if s.settings.CodeNeedsReport && codeOf(pkg, s.settings).worthTesting {
-		return scanners.TakePart(), nil
+		return scanners.TakePartBecause(report.Text{
+			En: "the package holds code, which should come with a test report",
+			Zh: "安装包中有代码，应附带测试报告",
+		}), nil
 	}
 	for _, file := range pkg.Files() {
 		if !isXML(file.Path) && !mayBeText(file.Path) {

@@ -1,15 +1,14 @@
 package unittest
 
 import (
-	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/internal/zippkg"
+	"github.com/factgate/factgate/scanners"
 )
 
 // Settings are the thresholds of the rules, in percent, days and files.
@@ -32,16 +31,12 @@ type Settings struct {
 	// CodeNeedsReport: a package with code and no report gets UT011. Otherwise the
 	// scanner takes no part in it.
 	CodeNeedsReport bool `yaml:"codeNeedsReport"`
-
-	Other map[string]yaml.Node `yaml:",inline"`
 }
 
 // LineCoverage has a lower threshold, which fails the check, and a higher one.
 type LineCoverage struct {
 	Error   float64 `yaml:"error"`
 	Warning float64 `yaml:"warning"`
-
-	Other map[string]yaml.Node `yaml:",inline"`
 }
 
 // DefaultSettings are those of a scanner that was given none.
@@ -54,37 +49,31 @@ func DefaultSettings() Settings {
 	}
 }
 
-// check says what makes no sense.
-func (s Settings) check() error {
-	for _, level := range []struct {
-		other map[string]yaml.Node
-		of    string
-		names string
-	}{
-		{s.Other, "", "passRate, maxSkipped, lineCoverage, branchCoverage, maxAgeDays, code, codeNeedsReport"},
-		{s.LineCoverage.Other, "lineCoverage.", "error, warning"},
-	} {
-		for _, name := range slices.Sorted(maps.Keys(level.other)) {
-			return fmt.Errorf("line %d: %s%s is no setting of %s; there are %s", level.other[name].Line, level.of, name, Type, level.names)
-		}
-	}
+// check says what makes no sense of what was given.
+func (s Settings) check(given scanners.Settings) error {
 	for _, percent := range []struct {
-		name  string
 		value float64
+		keys  []string
 	}{
-		{"passRate", s.PassRate}, {"maxSkipped", s.MaxSkipped}, {"lineCoverage.error", s.LineCoverage.Error},
-		{"lineCoverage.warning", s.LineCoverage.Warning}, {"branchCoverage", s.BranchCoverage},
+		{s.PassRate, []string{"passRate"}}, {s.MaxSkipped, []string{"maxSkipped"}}, {s.LineCoverage.Error, []string{"lineCoverage", "error"}},
+		{s.LineCoverage.Warning, []string{"lineCoverage", "warning"}}, {s.BranchCoverage, []string{"branchCoverage"}},
 	} {
 		if !(percent.value >= 0 && percent.value <= 100) {
-			return fmt.Errorf("%s is %v; it is a percentage from 0 to 100", percent.name, percent.value)
+			return given.Refuse(report.Text{
+				En: strings.Join(percent.keys, ".") + " is a percentage from 0 to 100",
+				Zh: strings.Join(percent.keys, ".") + " 应为 0 到 100 之间的百分比",
+			}, percent.keys...)
 		}
 	}
 	if s.MaxAgeDays < 0 || s.MaxAgeDays > 36500 {
-		return fmt.Errorf("maxAgeDays is %d; it is a number of days, or 0 for never", s.MaxAgeDays)
+		return given.Refuse(report.Text{En: "maxAgeDays is a number of days, or 0 for never", Zh: "maxAgeDays 应为天数，0 表示不检查"}, "maxAgeDays")
 	}
 	for _, ending := range slices.Sorted(maps.Keys(s.Code)) {
-		if !strings.HasPrefix(ending, ".") || s.Code[ending] < 0 {
-			return fmt.Errorf("code: %q: %d; it takes an ending such as .py and a number of files, or 0 for never", ending, s.Code[ending])
+		if !strings.HasPrefix(ending, ".") || strings.ToLower(ending) != ending || s.Code[ending] < 0 {
+			return given.Refuse(report.Text{
+				En: "code takes endings in lower case, such as .py, and for each a number of files, or 0 for never",
+				Zh: "code 的键应为小写后缀（如 .py），值为文件个数，0 表示不检查",
+			}, "code", ending)
 		}
 	}
 	return nil

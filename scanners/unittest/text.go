@@ -48,9 +48,9 @@ func plainText(r io.Reader, valid bool) (text io.Reader, marked bool) {
 }
 
 // unmarked is a text that is no XML, in UTF-8 without a byte order mark. PowerShell
-// writes UTF-16 when a tool's output is sent to a file.
-func unmarked(r io.Reader) io.Reader {
-	in := bufio.NewReaderSize(r, 32<<10)
+// writes UTF-16 when a tool's output is sent to a file. It reads so much at once.
+func unmarked(r io.Reader, room int) io.Reader {
+	in := bufio.NewReaderSize(r, room)
 	switch head, _ := in.Peek(3); {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
 		_, _ = in.Discard(3)

@@ -18,8 +18,9 @@ type bundle struct {
 	includes  []include
 	// sources are the files below src/, by path in the package.
 	sources []*zippkg.File
-	texts   map[string]string // of the sources that are code
-	broken  bool              // the manifest or a resource could not be read, so nothing is said of what is missing
+	texts   map[string]string   // of the sources that are code
+	called  map[string][]string // their paths, by the name without extension
+	broken  bool                // the manifest or a resource could not be read, so nothing is said of what is missing
 }
 
 // include is a pattern of the manifest, and how many files it matched.
@@ -57,7 +58,7 @@ const defaultInclude = "resources/*/*.yml"
 
 // readBundle reads a manifest and the resources that it includes.
 func (d *delivery) readBundle(ctx context.Context, manifest *zippkg.File) error {
-	b := &bundle{folder: path.Dir(manifest.Path), variables: map[string]bool{}, texts: map[string]string{}}
+	b := &bundle{folder: path.Dir(manifest.Path), variables: map[string]bool{}, texts: map[string]string{}, called: map[string][]string{}}
 	if b.folder == "." {
 		b.folder = ""
 	}
@@ -131,6 +132,7 @@ func (d *delivery) readBundle(ctx context.Context, manifest *zippkg.File) error 
 			}
 			if ok {
 				b.texts[f.Path] = content
+				b.called[stem(f.Path)] = append(b.called[stem(f.Path)], f.Path)
 			}
 		}
 	}
@@ -305,7 +307,7 @@ func (d *delivery) flowOfBundle(b *bundle, id string) *flow {
 }
 
 // bundleCode is the file that a field of the task names, or what stands in the field
-// of the code, encoded or not.
+// of the code, encoded or not, or the one file that is called like the task.
 func (d *delivery) bundleCode(t *task) code {
 	var found code
 	d.eachText(t.at, func(n *node) bool {
@@ -325,6 +327,18 @@ func (d *delivery) bundleCode(t *task) code {
 	})
 	if found.file != "" {
 		return found
+	}
+	if t.at.get("codecontent") == nil && t.conf.get("codecontent") == nil {
+		// No field names it: perhaps it is the one that is called like the task.
+		alike := t.doc.bundle.called[t.id]
+		if t.name != t.id {
+			alike = append(slices.Clone(alike), t.doc.bundle.called[t.name]...)
+		}
+		if len(alike) != 1 {
+			return code{}
+		}
+		language, _ := languageOf(alike[0])
+		return code{known: true, text: t.doc.bundle.texts[alike[0]], at: t.at, file: alike[0], language: language}
 	}
 	inline := encodedCode(t)
 	if inline.wrong {

@@ -24,13 +24,13 @@ func openPackage(t testing.TB, files map[string]string) *zippkg.Package {
 	w := zip.NewWriter(&out)
 	// A file of its own in the root keeps zippkg from stripping folders.
 	for name, content := range files {
-		f, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate, Modified: packed})
+		f, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store, Modified: packed})
 		require.NoError(t, err)
 		_, err = f.Write([]byte(content))
 		require.NoError(t, err)
 	}
 	if _, ok := files["README.txt"]; !ok {
-		f, err := w.CreateHeader(&zip.FileHeader{Name: "README.txt", Method: zip.Deflate, Modified: packed})
+		f, err := w.CreateHeader(&zip.FileHeader{Name: "README.txt", Method: zip.Store, Modified: packed})
 		require.NoError(t, err)
 		_, err = f.Write([]byte("a package"))
 		require.NoError(t, err)

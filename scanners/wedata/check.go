@@ -23,6 +23,7 @@ type check struct {
 
 	lineages map[*task]tables
 	folders  map[string]bool
+	crons    map[string]report.Text // what is wrong with an expression, if anything
 }
 
 // keptPerRule is how many findings of one rule are kept: a report holds no more.
@@ -89,6 +90,7 @@ func (c *check) add(f report.Finding) {
 
 func clipAnchor(s string) string {
 	const most = 600
+	s = printable(s)
 	if len(s) <= most {
 		return s
 	}
@@ -108,7 +110,7 @@ func (c *check) atTask(t *task, n *node, detail string, severity report.Severity
 	}
 	f := spot(t.doc, n)
 	f.Severity, f.Message = severity, message
-	f.Anchor = t.subject() + "|" + n.pointerWithin(t.at)
+	f.Anchor = t.subject() + "|" + n.anchorWithin(t.at)
 	if detail != "" {
 		f.Anchor += "=" + detail
 	}
@@ -123,7 +125,7 @@ func (c *check) atFlow(w *flow, n *node, detail string, severity report.Severity
 	switch {
 	case n != nil:
 		f = spot(w.doc, n)
-		suffix = n.pointerWithin(w.at)
+		suffix = n.anchorWithin(w.at)
 	case w.at != nil:
 		f = spot(w.doc, w.at)
 	case len(w.tasks) > 0:
@@ -141,7 +143,7 @@ func (c *check) atFlow(w *flow, n *node, detail string, severity report.Severity
 func (c *check) atFile(doc *document, n *node, detail string, severity report.Severity, message report.Text) {
 	f := spot(doc, n)
 	f.Severity, f.Message = severity, message
-	f.Anchor = f.Pointer
+	f.Anchor = n.anchorWithin(nil)
 	if detail != "" {
 		f.Anchor += "=" + detail
 	}
@@ -157,7 +159,7 @@ func (c *check) inCode(t *task, at *place, offset int, detail string, severity r
 	if t.code.file == "" {
 		f = spot(t.doc, t.code.at)
 		f.InnerLine, f.InnerColumn = int(line), int(col)
-		suffix = t.code.at.pointerWithin(t.at)
+		suffix = t.code.at.anchorWithin(t.at)
 	}
 	f.Severity, f.Message = severity, message
 	f.Anchor = t.subject() + "|" + suffix + "=" + detail

@@ -149,6 +149,8 @@ func timeParameter(s string) bool {
 			n++
 		}
 		switch {
+		case c == 'y' && n-i == 1:
+			return false // no format of a year
 		case strings.IndexByte("yMdHhmsSEeuwWDkKa", c) >= 0:
 			if c == 'y' && n-i >= 2 || strings.IndexByte("MdHhms", c) >= 0 && n-i >= 2 {
 				formats++
@@ -184,7 +186,7 @@ func arithmetic(s string) bool {
 // hivevar:x=…, DEFINE x, or x=… at the beginning of a line.
 func definedIn(lower, name string) bool {
 	name = strings.ToLower(name)
-	for from := 0; ; {
+	for from := 0; name != ""; {
 		n := strings.Index(lower[from:], name)
 		if n < 0 {
 			return false
@@ -203,22 +205,22 @@ func definedIn(lower, name string) bool {
 			}
 		}
 	}
+	return false
 }
 
-// mentions reports whether a name occurs in a text as a word.
-func mentions(s, name string) bool {
-	wordByte := func(c byte) bool {
-		return c == '_' || c >= utf8.RuneSelf || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-	}
-	for from := 0; ; {
-		n := strings.Index(s[from:], name)
-		if n < 0 {
-			return false
+// eachWord calls each with the words of a text: letters, digits and _.
+func eachWord(s string, each func(string)) {
+	begin := -1
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && (s[i] == '_' || s[i] >= utf8.RuneSelf || alphanumeric(s[i])) {
+			if begin < 0 {
+				begin = i
+			}
+			continue
 		}
-		at, end := from+n, from+n+len(name)
-		if (at == 0 || !wordByte(s[at-1])) && (end == len(s) || !wordByte(s[end])) {
-			return true
+		if begin >= 0 {
+			each(s[begin:i])
+			begin = -1
 		}
-		from = end
 	}
 }

@@ -12,7 +12,7 @@ import (
 func inputs(c *check) {
 	for _, t := range c.tasks {
 		for _, in := range t.inputs {
-			if in.from == "" || placeholder(in.from) || c.external(in.from) {
+			if in.from == "" || placeholder(in.from) || c.external[in.from] {
 				continue
 			}
 			e, known := c.byID[family(t.doc)+in.from]
@@ -66,6 +66,9 @@ func (c *check) definitions(t *task) map[string]bool {
 	return known
 }
 
+// mostNames of one task's code are looked for in that code.
+const mostNames = 100
+
 // undefinedParameter is WD018.
 func undefinedParameter(c *check) {
 	for _, t := range c.tasks {
@@ -75,21 +78,29 @@ func undefinedParameter(c *check) {
 		source := withoutComments(t.code.text)
 		lower := ""
 		var known map[string]bool
-		reported := map[string]bool{}
+		seen := map[string]bool{}
+		looked := 0
 		at := newPlace(t.code.text)
 		for _, r := range references(source) {
 			name := r.name
-			if reported[name] || !plainName(name) || timeParameter(name) || c.projectParams[name] || builtIn(name) {
+			if seen[name] || !plainName(name) || timeParameter(name) || c.projectParams[name] || builtIn(name) {
 				continue
 			}
+			seen[name] = true
 			if known == nil {
 				known = c.definitions(t)
 				lower = strings.ToLower(source)
 			}
-			if known[name] || definedIn(lower, name) {
+			if known[name] {
 				continue
 			}
-			reported[name] = true
+			if looked++; looked > mostNames {
+				c.degrade(t.doc.path, "task %s: only the first %d names of its code that the package does not define were looked at", t.label(), mostNames)
+				break
+			}
+			if definedIn(lower, name) {
+				continue
+			}
 			c.inCode(t, at, r.offset, name, "", say("The code of task %s uses ${%s}, which neither the task nor its workflow nor a project parameter of the package defines; define it, or correct its name.",
 				"任务 %s 的代码使用了 ${%s}，任务、工作流及安装包中的项目参数均未定义，请补充定义或修正名称。", t.label(), clip(name)))
 		}
@@ -153,33 +164,28 @@ func unusedParameter(c *check) {
 		if len(t.params) == 0 || !t.code.known {
 			continue
 		}
-		used := t.usedTexts()
-		for i, p := range t.params {
-			if !c.used(p, i, t.params, used) {
-				c.atTask(t, p.at, p.name, "", say("Parameter %s of task %s is never used; remove it, or use it.", "任务 %[2]s 的参数 %[1]s 从未使用，请删除或使用。", clip(p.name), t.label()))
-			}
+		for _, p := range unused(t.params, t.usedTexts()) {
+			c.atTask(t, p.at, p.name, "", say("Parameter %s of task %s is never used; remove it, or use it.", "任务 %[2]s 的参数 %[1]s 从未使用，请删除或使用。", clip(p.name), t.label()))
 		}
 	}
 	for _, f := range c.flows {
 		if f.at == nil || len(f.params) == 0 || len(f.tasks) == 0 {
 			continue
 		}
-		var used []string
+		var texts []string
 		all := true
 		for _, t := range f.tasks {
 			all = all && (t.code.known || t.virtual)
-			used = append(used, t.usedTexts()...)
+			texts = append(texts, t.usedTexts()...)
 			for _, p := range t.params {
-				used = append(used, p.name, p.value)
+				texts = append(texts, p.name, p.value)
 			}
 		}
-		if !all || len(used) > 2000 {
+		if !all {
 			continue
 		}
-		for i, p := range f.params {
-			if !c.used(p, i, f.params, used) {
-				c.atFlow(f, p.at, p.name, "", say("Parameter %s of workflow %s is used by none of its tasks; remove it, or use it.", "工作流 %[2]s 的参数 %[1]s 未被任何任务使用，请删除或使用。", clip(p.name), f.label()))
-			}
+		for _, p := range unused(f.params, texts) {
+			c.atFlow(f, p.at, p.name, "", say("Parameter %s of workflow %s is used by none of its tasks; remove it, or use it.", "工作流 %[2]s 的参数 %[1]s 未被任何任务使用，请删除或使用。", clip(p.name), f.label()))
 		}
 	}
 }
@@ -198,17 +204,33 @@ func (t *task) usedTexts() []string {
 	return used
 }
 
-func (c *check) used(p param, i int, all []param, texts []string) bool {
-	const most = 200 // names in a list that are compared with each other
-	if len(all) > most {
-		return true
-	}
-	for n, other := range all {
-		if n != i && mentions(other.value, p.name) {
-			return true
+// unused are the parameters that occur as a word neither in the texts nor in the
+// values of others.
+func unused(params []param, texts []string) (out []param) {
+	pending := map[string]bool{}
+	for _, p := range params {
+		whole := 0
+		eachWord(p.name, func(string) { whole++ })
+		if whole == 1 && !strings.ContainsAny(p.name, "-. ") { // others are no words
+			pending[p.name] = true
 		}
 	}
-	return slices.ContainsFunc(texts, func(s string) bool { return mentions(s, p.name) })
+	for _, s := range texts {
+		eachWord(s, func(word string) { delete(pending, word) })
+	}
+	for _, p := range params {
+		eachWord(p.value, func(word string) {
+			if word != p.name {
+				delete(pending, word)
+			}
+		})
+	}
+	for _, p := range params {
+		if pending[p.name] {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // codeContent is WD020.
@@ -380,12 +402,11 @@ func missingDependency(c *check) {
 			before[to] = append(before[to], from)
 		}
 	}
-	work := 10_000_000 // steps; far over what people draw
+	ways := newWays(len(c.entities))
 	for e, entity := range c.entities {
 		if c.ctx.Err() != nil {
 			return
 		}
-		var upstream, downstream map[int]bool
 		for _, t := range entity.tasks {
 			found := c.tables(t)
 			var names []string
@@ -397,28 +418,16 @@ func missingDependency(c *check) {
 			slices.SortFunc(names, func(a, b string) int { return found.reads[a] - found.reads[b] })
 			at := newPlace(t.code.text)
 			for _, table := range names {
-				if upstream == nil {
-					upstream, downstream = reach(before, e, &work), reach(c.next, e, &work)
+				writer := slices.IndexFunc(writers[table], func(w int) bool { return c.dependenciesTold(t, c.entities[w].tasks[0]) })
+				if writer < 0 || ways.lead(before, e, writers[table]) || ways.lead(c.next, e, writers[table]) {
+					continue
 				}
-				if work < 0 {
+				if ways.steps < 0 {
 					c.degrade("", "WD029: too many dependencies to follow all of them")
 					return
 				}
-				writer := -1
-				for _, w := range writers[table] {
-					if w == e || upstream[w] || downstream[w] {
-						writer = -1
-						break
-					}
-					if writer < 0 && c.dependenciesTold(t, c.entities[w].tasks[0]) {
-						writer = w
-					}
-				}
-				if writer < 0 {
-					continue
-				}
 				c.inCode(t, at, found.reads[table], "reads "+table, "", say("Task %s reads %s, which task %s writes, and does not wait for it; add the dependency.",
-					"任务 %s 读取 %s，该表由任务 %s 写入，但未依赖它，请补充依赖。", t.label(), clip(table), c.entities[writer].tasks[0].label()))
+					"任务 %s 读取 %s，该表由任务 %s 写入，但未依赖它，请补充依赖。", t.label(), clip(table), c.entities[writers[table][writer]].tasks[0].label()))
 			}
 		}
 	}
@@ -434,21 +443,43 @@ func (c *check) dependenciesTold(reader, writer *task) bool {
 	return reader.flow == writer.flow && (reader.flow.linked || slices.ContainsFunc(reader.flow.tasks, func(t *task) bool { return t.upsAt != nil }) && reader.flow.id != "")
 }
 
-func reach(next [][]int, from int, work *int) map[int]bool {
-	seen := map[int]bool{}
-	queue := []int{from}
-	for len(queue) > 0 && *work >= 0 {
-		node := queue[0]
-		queue = queue[1:]
-		for _, to := range next[node] {
-			*work--
-			if !seen[to] && to != from {
-				seen[to] = true
-				queue = append(queue, to)
+// ways looks for ways in a graph, again and again, within a number of steps that is
+// far over what people draw.
+type ways struct {
+	steps        int
+	round        int32
+	seen, wanted []int32 // the round in which a node was
+	queue        []int
+}
+
+func newWays(nodes int) *ways {
+	return &ways{steps: 50_000_000, seen: make([]int32, nodes), wanted: make([]int32, nodes)}
+}
+
+// lead reports whether a way leads from a node to one of the others, or whether it is
+// one of them. When the steps are used up it is false, and steps below 0.
+func (w *ways) lead(next [][]int, from int, to []int) bool {
+	w.round++
+	w.steps -= len(to)
+	for _, n := range to {
+		w.wanted[n] = w.round
+	}
+	w.queue = append(w.queue[:0], from)
+	w.seen[from] = w.round
+	for at := 0; at < len(w.queue) && w.steps >= 0; at++ {
+		node := w.queue[at]
+		if w.wanted[node] == w.round {
+			return true
+		}
+		w.steps -= len(next[node])
+		for _, n := range next[node] {
+			if w.seen[n] != w.round {
+				w.seen[n] = w.round
+				w.queue = append(w.queue, n)
 			}
 		}
 	}
-	return seen
+	return false
 }
 
 // missingFiles is WD025.
@@ -533,13 +564,19 @@ func variables(c *check) {
 }
 
 // unreferenced is WD027. A file counts as referred to when a resource names it, its
-// folder or its base name, or when other code mentions it.
+// folder or its base name, when a task is called like it, or when other code mentions
+// it.
 func unreferenced(c *check) {
 	for _, b := range c.bundles {
 		if b.manifest == nil || b.broken || len(b.resources) == 0 {
 			continue
 		}
-		named := map[string]bool{} // paths, folders and base names
+		named := map[string]bool{} // paths, folders, base names, and tasks
+		for _, t := range c.tasks {
+			if t.doc.bundle == b {
+				named[t.id], named[t.name] = true, true
+			}
+		}
 		for _, doc := range append([]*document{b.manifest}, b.resources...) {
 			for _, root := range doc.roots {
 				for _, top := range root.fields() {
@@ -559,28 +596,26 @@ func unreferenced(c *check) {
 				}
 			}
 		}
-		// Words of all code, to find what it imports or calls.
-		words := map[string]map[string]bool{} // word → files, at most two
-		for p, content := range b.texts {
-			for _, word := range strings.FieldsFunc(content, func(r rune) bool {
-				return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r < 0x80
-			}) {
-				if words[word] == nil {
-					words[word] = map[string]bool{}
+		// Where code mentions the name of a file: by which files, at most two.
+		mentioned := map[string][]string{}
+		for _, f := range b.sources {
+			mentioned[stem(f.Path)] = nil
+		}
+		for _, p := range slices.Sorted(maps.Keys(b.texts)) {
+			eachWord(b.texts[p], func(word string) {
+				if by, ok := mentioned[word]; ok && len(by) < 2 && !slices.Contains(by, p) {
+					mentioned[word] = append(by, p)
 				}
-				if len(words[word]) < 2 {
-					words[word][p] = true
-				}
-			}
+			})
 		}
 		for _, f := range b.sources {
 			p, _ := inside(b.folder, f.Path)
 			base := p[strings.LastIndexByte(p, '/')+1:]
-			stem, _, _ := strings.Cut(base, ".")
 			if _, isCode := languageOf(p); !isCode || strings.HasPrefix(base, "__") || strings.HasPrefix(base, "test_") || strings.Contains(p, "/test/") || strings.Contains(p, "/tests/") || named[base] {
 				continue
 			}
-			used := len(words[stem]) > 1 || len(words[stem]) == 1 && !words[stem][f.Path]
+			by := mentioned[stem(f.Path)]
+			used := named[stem(p)] || len(by) > 1 || len(by) == 1 && by[0] != f.Path
 			for folder := p; !used && strings.Contains(folder, "/"); {
 				folder = folder[:strings.LastIndexByte(folder, '/')]
 				used = folder != "src" && named[folder]
@@ -591,4 +626,10 @@ func unreferenced(c *check) {
 			}
 		}
 	}
+}
+
+// stem is the name of a file without its extensions.
+func stem(p string) string {
+	s, _, _ := strings.Cut(p[strings.LastIndexByte(p, '/')+1:], ".")
+	return s
 }

@@ -43,6 +43,7 @@ type delivery struct {
 	broken    []brokenDocument
 
 	projectParams map[string]bool
+	external      map[string]bool // tasks that exist elsewhere
 	limit         budget
 	textLeft      int64
 
@@ -72,11 +73,14 @@ type edge struct {
 	flow     *flow // that draws it, or nil
 }
 
-func newDelivery(pkg *zippkg.Package, s settings) *delivery {
+func newDelivery(pkg *zippkg.Package, s settings, asOf time.Time) *delivery {
 	d := &delivery{
 		files: pkg.Files(), known: map[string]bool{}, read: map[string]bool{}, settings: s,
-		loose: map[string]*flow{}, projectParams: map[string]bool{}, byID: map[string]int{},
+		loose: map[string]*flow{}, projectParams: map[string]bool{}, external: map[string]bool{}, byID: map[string]int{},
 		limit: budget{all: packageNodes}, textLeft: packageText,
+	}
+	for _, id := range s.ExternalTasks {
+		d.external[id] = true
 	}
 	for _, name := range s.ProjectParameters {
 		d.projectParams[name] = true
@@ -88,8 +92,8 @@ func newDelivery(pkg *zippkg.Package, s settings) *delivery {
 			d.newest = f.Modified
 		}
 	}
-	if !s.asOf.IsZero() {
-		d.newest = s.asOf
+	if !asOf.IsZero() {
+		d.newest = asOf
 	}
 	return d
 }

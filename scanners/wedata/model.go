@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // shape is how a document writes workflows.
@@ -103,7 +105,7 @@ func (t *task) get(keys ...string) *node {
 	return nil
 }
 
-// label names a task to people, and label and anchor never hold what its code says.
+// label names a task to people.
 func (t *task) label() string {
 	switch {
 	case t.name != "":
@@ -124,12 +126,23 @@ func (f *flow) label() string {
 	return "?"
 }
 
+// clip makes a part of a package fit to be told: short, and without control
+// characters.
 func clip(s string) string {
 	const most = 80
-	if len(s) <= most {
-		return s
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return printable(s)
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
 }
 
 // The keys by which shapes are known, folded.
@@ -386,7 +399,7 @@ func (d *delivery) flowOf(doc *document, id, name string) *flow {
 func (d *delivery) adopt() {
 	byID := map[string]*flow{}
 	for _, f := range d.flows {
-		if f.at != nil && f.id != "" && f.doc.shape != dolphinShape && byID[f.id] == nil {
+		if f.at != nil && f.id != "" && f.doc.shape != dolphinShape && f.doc.shape != bundleShape && byID[f.id] == nil {
 			byID[f.id] = f
 		}
 	}

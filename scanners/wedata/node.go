@@ -107,10 +107,15 @@ func (n *node) list() []*node {
 
 // pointer is the JSON pointer of a node. What stands within a text has the pointer
 // of that text.
-func (n *node) pointer() string { return n.pointerWithin(nil) }
+func (n *node) pointer() string { return n.way(nil, decimal) }
 
-// pointerWithin is the pointer from an ancestor on, which is not part of it.
-func (n *node) pointerWithin(top *node) string {
+// anchorWithin is the way from an ancestor on, in which elements of an array are not
+// counted, so that it stays when others are added.
+func (n *node) anchorWithin(top *node) string {
+	return n.way(top, func(int32) string { return "*" })
+}
+
+func (n *node) way(top *node, element func(int32) string) string {
 	var steps []string
 	for at := n; at != nil && at != top; at = at.parent {
 		if at.embedded {
@@ -119,9 +124,9 @@ func (n *node) pointerWithin(top *node) string {
 		switch {
 		case at.parent == nil:
 		case at.parent.kind == array:
-			steps = append(steps, decimal(at.index))
+			steps = append(steps, element(at.index))
 		default:
-			steps = append(steps, strings.NewReplacer("~", "~0", "/", "~1").Replace(at.key))
+			steps = append(steps, escapeStep(at.key))
 		}
 	}
 	var b strings.Builder
@@ -130,6 +135,14 @@ func (n *node) pointerWithin(top *node) string {
 		b.WriteString(steps[i])
 	}
 	return b.String()
+}
+
+// escapeStep writes a key as a step of a JSON pointer.
+func escapeStep(key string) string {
+	if !strings.ContainsAny(key, "~/") {
+		return key
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
 func decimal(n int32) string {

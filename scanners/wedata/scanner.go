@@ -5,13 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/factgate/factgate/domain/report"
 	facts "github.com/factgate/factgate/domain/task"
@@ -37,67 +34,56 @@ type settings struct {
 	// AsOf is the day at which WD010 calls a schedule expired; without it the time of
 	// the newest file of the package.
 	AsOf string `yaml:"as_of" json:"asOf"`
-
-	Unknown map[string]yaml.Node `yaml:",inline" json:"-"`
-
-	asOf time.Time
 }
 
 func defaults() settings { return settings{HighPriorityPercent: 30} }
 
 type scanner struct {
 	settings    settings
+	asOf        time.Time // zero is the time of the newest file
 	description scanners.Description
 }
 
 // New returns the scanner for sub-tasks of type WEDATA.
-func New() scanners.Scanner { return configured(defaults()) }
+func New() scanners.Scanner { return defaults().scanner() }
 
-func configured(s settings) *scanner {
+// problem says which setting makes no sense, and why.
+func (s settings) problem() (key string, why report.Text, bad bool) {
+	if s.HighPriorityPercent < 0 || s.HighPriorityPercent > 100 {
+		return "high_priority_percent", report.Text{En: "write a number from 0 to 100", Zh: "请填写 0～100 的数字"}, true
+	}
+	if _, ok := moment(s.AsOf); s.AsOf != "" && !ok {
+		return "as_of", report.Text{En: "write a day such as 2026-03-31", Zh: "请填写日期，如 2026-03-31"}, true
+	}
+	return "", report.Text{}, false
+}
+
+// scanner with these settings, which make sense.
+func (s settings) scanner() *scanner {
+	s.ProjectParameters = slices.Sorted(slices.Values(s.ProjectParameters))
+	s.ExternalTasks = slices.Sorted(slices.Values(s.ExternalTasks))
 	b, err := json.Marshal(s)
 	if err != nil {
 		b = nil // texts and a number: it cannot fail
 	}
 	config := sha256.Sum256(b)
-	return &scanner{settings: s, description: scanners.Description{
+	asOf, _ := moment(s.AsOf)
+	return &scanner{settings: s, asOf: asOf, description: scanners.Description{
 		Type: Type, Name: "factgate-wedata", Version: version,
 		RulesDigest: rulesDigest(), ConfigDigest: hex.EncodeToString(config[:]),
 	}}
 }
 
 // Configure is part of scanners.Configurable.
-func (*scanner) Configure(from scanners.Settings) (scanners.Scanner, error) {
+func (*scanner) Configure(given scanners.Settings) (scanners.Scanner, error) {
 	s := defaults()
-	if err := from.Decode(&s); err != nil {
-		return nil, fmt.Errorf("settings of %s: %w", Type, err)
+	if err := given.Decode(&s); err != nil {
+		return nil, err
 	}
-	var wrong []error
-	var names []string
-	for name := range s.Unknown {
-		names = append(names, name)
+	if key, why, bad := s.problem(); bad {
+		return nil, given.Refuse(why, key)
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		at := s.Unknown[name]
-		wrong = append(wrong, fmt.Errorf("line %d: %s has no setting %q; there are project_parameters, external_tasks, high_priority_percent and as_of", at.Line, Type, name))
-	}
-	if s.HighPriorityPercent < 0 || s.HighPriorityPercent > 100 {
-		wrong = append(wrong, fmt.Errorf("high_priority_percent is %d; 0 to 100 make sense", s.HighPriorityPercent))
-	}
-	if s.AsOf != "" {
-		at, ok := moment(s.AsOf)
-		if !ok {
-			wrong = append(wrong, fmt.Errorf("as_of is %q; write a day such as 2026-03-31", s.AsOf))
-		}
-		s.asOf = at
-	}
-	s.Unknown = nil
-	slices.Sort(s.ProjectParameters)
-	slices.Sort(s.ExternalTasks)
-	if err := errors.Join(wrong...); err != nil {
-		return nil, fmt.Errorf("settings of %s: %w", Type, err)
-	}
-	return configured(s), nil
+	return s.scanner(), nil
 }
 
 // Describe is part of scanners.Scanner.
@@ -120,7 +106,7 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 	if slices.ContainsFunc(files, func(f *zippkg.File) bool { return isManifest(f.Path) }) {
 		return scanners.TakePart(), ctx.Err()
 	}
-	d := newDelivery(pkg, s.settings)
+	d := newDelivery(pkg, s.settings, s.asOf)
 	for _, f := range files {
 		if !isJSON(f.Path) {
 			continue
@@ -152,7 +138,7 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 // Scan reads all documents before the first rule runs, since a task may wait for one
 // in another file.
 func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Findings) (facts.Coverage, error) {
-	d := newDelivery(pkg, s.settings)
+	d := newDelivery(pkg, s.settings, s.asOf)
 	if err := d.gather(ctx); err != nil {
 		return facts.Coverage{}, err
 	}

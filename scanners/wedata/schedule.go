@@ -28,9 +28,21 @@ func cycleType(c *check) {
 // cronOf is the expression of a schedule, and where it stands.
 func (s schedule) cron() *node { return s.get("crontabexpression", "crontab", "cronexpression") }
 
+// cronProblem remembers the answers, since most tasks share a few expressions.
+func (c *check) cronProblem(expr string) (report.Text, bool) {
+	if problem, ok := c.crons[expr]; ok {
+		return problem, problem.En != ""
+	}
+	problem, bad := cron.QuartzProblem(expr)
+	if c.crons == nil {
+		c.crons = map[string]report.Text{}
+	}
+	c.crons[expr] = problem
+	return problem, bad
+}
+
 // cronExpression is WD008.
 func cronExpression(c *check) {
-	fine := map[string]bool{} // most tasks share a few expressions
 	for _, s := range c.schedules() {
 		at := s.cron()
 		expr := at.text()
@@ -43,12 +55,10 @@ func cronExpression(c *check) {
 			}
 			continue
 		}
-		if placeholder(expr) || fine[expr] {
+		if placeholder(expr) {
 			continue
 		}
-		problem, bad := cron.QuartzProblem(expr)
-		fine[expr] = !bad
-		if bad {
+		if problem, bad := c.cronProblem(expr); bad {
 			c.atSchedule(s, at, "", "", say("%s has an invalid cron expression, %q: %s.", "%s 的 cron 表达式 %q 非法：%s。", s.label(), clip(expr), problem))
 		}
 	}
@@ -107,7 +117,7 @@ func cronAgainstCycle(c *check) {
 		if at.text() == "" || placeholder(at.text()) || !ok || said.rank == 0 {
 			continue
 		}
-		if _, bad := cron.QuartzProblem(at.text()); bad {
+		if _, bad := c.cronProblem(at.text()); bad {
 			continue
 		}
 		meant := pace(at.text())
@@ -303,7 +313,7 @@ func steps(c *check) {
 		step, given := at.whole()
 		if !given {
 			at = s.cron()
-			if _, bad := cron.QuartzProblem(at.text()); bad {
+			if _, bad := c.cronProblem(at.text()); bad {
 				continue
 			}
 			f := strings.Fields(at.text())
@@ -322,12 +332,12 @@ func steps(c *check) {
 			switch step {
 			case 5, 10, 15, 20, 30:
 			default:
-				c.atSchedule(s, at, "", "", say("%s runs every %d minutes; the platform permits 5, 10, 15, 20 and 30.", "%s 每 %d 分钟运行一次，平台仅支持 5、10、15、20、30 分钟。", s.label(), step))
+				c.atSchedule(s, at, "", "", say("%s has a step of %d min; the platform permits 5, 10, 15, 20 and 30.", "%s 的间隔为 %d 分钟，平台仅支持 5、10、15、20、30 分钟。", s.label(), step))
 			}
 			continue
 		}
 		if step < 1 || step > 23 {
-			c.atSchedule(s, at, "", "", say("%s runs every %d hours; the platform permits 1 to 23.", "%s 每 %d 小时运行一次，平台仅支持 1～23 小时。", s.label(), step))
+			c.atSchedule(s, at, "", "", say("%s has a step of %d h; the platform permits 1 to 23.", "%s 的间隔为 %d 小时，平台仅支持 1～23 小时。", s.label(), step))
 		}
 	}
 }

@@ -116,6 +116,9 @@ func namedValue(s string, i int, l language) (at, end int) {
 	stop := sign
 	if quotedName {
 		stop--
+		if stop > 0 && s[stop-1] == '\\' {
+			stop--
+		}
 	}
 	begin := stop
 	for begin > 0 && stop-begin < far && nameByte(s[begin-1]) {
@@ -138,12 +141,15 @@ func namedValue(s string, i int, l language) (at, end int) {
 	if v >= len(s) {
 		return 0, 0
 	}
+	if s[v] == '\\' && v+1 < len(s) && s[v+1] == '"' { // a text within a text
+		v++
+	}
 	if quote := s[v]; quote == '"' || quote == '\'' {
 		n := strings.IndexByte(s[v+1:min(len(s), v+300)], quote)
 		if n < 0 || l == sql && !quotedName && !strings.Contains(name, ".") {
 			return 0, 0
 		}
-		if secretValue(s[v+1 : v+1+n]) {
+		if secretValue(strings.TrimSuffix(s[v+1:v+1+n], `\`)) {
 			return v + 1, v + 1 + n
 		}
 		return 0, v + 1 + n

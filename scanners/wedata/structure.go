@@ -51,8 +51,8 @@ func names(c *check) {
 				key.doc, key.in = t.doc.bundle.manifest, "key "+kindOf(t.at)
 			}
 			if first := seen[key]; first != nil && first.at != t.at {
-				c.atTask(t, t.get("taskid", "code"), "duplicate id", "", say("Task %s has the id of task %s (line %d); give each its own.",
-					"任务 %s 与任务 %s（第 %d 行）的 ID 相同，请分别设置。", t.label(), first.label(), first.at.line))
+				c.atTask(t, t.get("taskid", "code"), "duplicate id", "", say("Task %s has the id of task %s (%s); give each its own.",
+					"任务 %s 与任务 %s（%s）的 ID 相同，请分别设置。", t.label(), first.label(), where(t, first)))
 				continue
 			}
 			seen[key] = t
@@ -97,6 +97,14 @@ func names(c *check) {
 	}
 }
 
+// where says where another task stands, seen from t.
+func where(t, other *task) report.Text {
+	if t.doc != other.doc {
+		return report.Text{En: "in " + clip(other.doc.path), Zh: "位于 " + clip(other.doc.path)}
+	}
+	return say("line %d", "第 %d 行", other.at.line)
+}
+
 // kindOf is the kind of a resource of a bundle: the key under which it stands.
 func kindOf(n *node) string {
 	if n.parent != nil {
@@ -112,13 +120,11 @@ func orNode(n, otherwise *node) *node {
 	return otherwise
 }
 
-func (c *check) external(id string) bool { return slices.Contains(c.settings.ExternalTasks, id) }
-
 // unknownUpstream is WD003.
 func unknownUpstream(c *check) {
 	unknown := func(doc *document, id string) bool {
 		_, known := c.byID[family(doc)+id]
-		return id != "" && !known && !c.external(id) && !strings.Contains(id, "${")
+		return id != "" && !known && !c.external[id] && !strings.Contains(id, "${")
 	}
 	delivered := map[string]bool{}
 	for _, f := range c.flows {
@@ -227,7 +233,11 @@ func linksDisagree(c *check) {
 			slices.Sort(from)
 		}
 		done := map[int]bool{}
+		var described []*task // by whichever document
 		for _, t := range f.tasks {
+			described = append(described, c.entities[t.entity].tasks...)
+		}
+		for _, t := range described {
 			if t.upsAt == nil || t.upsAt.kind != array || done[t.entity] || !inside[t.entity] {
 				continue
 			}

@@ -93,17 +93,17 @@ func Packages() []Package {
 	// More than one asked for.
 	add(
 		Package{Name: "flat bomb", Refused: bomb, Bytes: func() []byte {
-			return Of(Entry{Name: "zeros.sql", Content: zeros(32 << 20)})
+			return Of(Entry{Name: "zeros.sql", Content: zeros(8 << 20)})
 		}},
 		Package{Name: "bomb of many files", Refused: bomb, Bytes: func() []byte {
-			entries := make([]Entry, 100)
+			entries := make([]Entry, 16)
 			for i := range entries {
 				entries[i] = Entry{Name: strconv.Itoa(i) + ".sql", Content: zeros(1 << 20)}
 			}
 			return Of(entries...)
 		}},
 		Package{Name: "bomb in a zip", Refused: bomb, Bytes: func() []byte {
-			return Of(Entry{Name: "inner.zip", Stored: true, Content: string(Of(Entry{Name: "zeros.sql", Content: zeros(32 << 20)}))})
+			return Of(Entry{Name: "inner.zip", Stored: true, Content: string(Of(Entry{Name: "zeros.sql", Content: zeros(8 << 20)}))})
 		}},
 		Package{Name: "bomb in two halves", Refused: bomb, Bytes: func() []byte {
 			// Each level stays below the ratio; what comes out of both does not.
@@ -119,8 +119,8 @@ func Packages() []Package {
 			}
 			return data
 		}},
-		Package{Name: "a bomb of bombs, like 42.zip", Refused: bomb, Bytes: func() []byte {
-			leaf := string(Of(Entry{Name: "zeros", Content: zeros(8 << 20)}))
+		Package{Name: "a bomb of bombs, like 42.zip", Warned: tooDeep, Bytes: func() []byte {
+			leaf := string(Of(Entry{Name: "zeros", Content: zeros(2 << 20)}))
 			sixteen := func(content string) string {
 				var entries []Entry
 				for i := range 16 {
@@ -163,7 +163,7 @@ func Packages() []Package {
 			return Of(Entry{Name: "job.sql", Content: long, Unpacked: At(uint32(10))})
 		}},
 		Package{Name: "a bomb that says it is small", Read: damaged, Bytes: func() []byte {
-			return Of(Entry{Name: "job.sql", Content: zeros(32 << 20), Unpacked: At(uint32(10))})
+			return Of(Entry{Name: "job.sql", Content: zeros(8 << 20), Unpacked: At(uint32(10))})
 		}},
 		Package{Name: "says more than it holds", Read: damaged, Bytes: func() []byte {
 			return Of(Entry{Name: "job.sql", Content: long, Unpacked: At(uint32(9000))})

@@ -1,5 +1,5 @@
 -- 说明：全部合规，不应有任何发现
-CREATE TABLE IF NOT EXISTS ods_order (id BIGINT COMMENT '主键', password STRING COMMENT '密文') PARTITIONED BY (dt STRING);
+CREATE TABLE IF NOT EXISTS ods_order (id BIGINT COMMENT '主键', password STRING COMMENT '密文') COMMENT '订单' PARTITIONED BY (dt STRING) STORED AS ORC;
 INSERT OVERWRITE TABLE ods_order PARTITION (dt = '${yyyyMMdd-1d}')
 SELECT id, sha2(password, 256) AS password
 FROM src_order t

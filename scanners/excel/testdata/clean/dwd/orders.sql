@@ -1,0 +1,1 @@
+-- dwd/orders

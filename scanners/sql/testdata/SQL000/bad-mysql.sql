@@ -1,0 +1,3 @@
+-- dialect: mysql
+SELECT count(id FROM orders;
+SELECT id FROM orders;

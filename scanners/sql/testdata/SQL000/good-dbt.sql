@@ -1,0 +1,2 @@
+{# dialect: dbt #}
+select id {% if x %}, y {% endif %} from {{ ref('orders') }}

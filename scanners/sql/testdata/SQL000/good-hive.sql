@@ -1,0 +1,2 @@
+-- dialect: hive
+SELECT regexp_replace(memo, '[\'"]', '') AS m FROM dwd_order WHERE dt = '${bizdate}';

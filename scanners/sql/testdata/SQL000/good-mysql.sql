@@ -1,0 +1,2 @@
+-- dialect: mysql
+SELECT count(id) AS n FROM orders; # it's fine

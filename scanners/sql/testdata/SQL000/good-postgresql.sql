@@ -1,0 +1,3 @@
+-- dialect: postgresql
+/* outer /* inner */ it's closed */
+SELECT 'c:\' AS p, id FROM orders;

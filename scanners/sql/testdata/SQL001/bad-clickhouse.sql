@@ -1,0 +1,2 @@
+-- dialect: clickhouse
+SELECT * EXCEPT (memo) FROM dwd.events WHERE day = today();

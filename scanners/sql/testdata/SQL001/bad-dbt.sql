@@ -1,0 +1,2 @@
+{# dialect: dbt #}
+select * from {{ ref('raw_orders') }}

@@ -1,0 +1,2 @@
+-- dialect: hive
+UPDATE dim_user SET state = 0;

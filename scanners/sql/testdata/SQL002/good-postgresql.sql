@@ -1,0 +1,3 @@
+-- dialect: postgresql
+WITH gone AS (DELETE FROM sessions WHERE expired RETURNING user_id)
+SELECT user_id FROM gone;

@@ -1,0 +1,2 @@
+-- dialect: clickhouse
+SELECT a.id FROM events a CROSS JOIN users b;

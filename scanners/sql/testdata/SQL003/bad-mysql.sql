@@ -1,0 +1,2 @@
+-- dialect: mysql
+SELECT o.id FROM orders o JOIN users u;

@@ -1,0 +1,2 @@
+-- dialect: maxcompute
+SELECT id FROM ods_login WHERE CONCAT(ds, '00') = '${hour}';

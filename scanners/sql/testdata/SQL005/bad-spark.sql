@@ -1,0 +1,2 @@
+-- dialect: spark
+SELECT id FROM ods_login WHERE to_date(dt) >= '${day}';

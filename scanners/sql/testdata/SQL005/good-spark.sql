@@ -1,0 +1,2 @@
+-- dialect: spark
+SELECT id FROM ods_login WHERE dt >= '${day}' AND lower(name) = 'a';

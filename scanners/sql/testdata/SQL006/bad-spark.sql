@@ -1,0 +1,8 @@
+-- dialect: spark
+CREATE TABLE IF NOT EXISTS dwd_order (
+  order_id STRING COMMENT '订单号',
+  amount DECIMAL(18, 2) COMMENT '金额（元）',
+  dt STRING COMMENT '分区'
+) COMMENT '订单明细'
+USING parquet PARTITIONED BY (dt);
+INSERT OVERWRITE dwd_order SELECT order_id, amount, dt FROM ods_order WHERE dt = '${bizdate}';

@@ -1,0 +1,2 @@
+-- dialect: hive
+INSERT OVERWRITE TABLE dwd_order PARTITION (dt, hour) SELECT id, dt, hour FROM ods_order WHERE dt >= '${bizdate}';

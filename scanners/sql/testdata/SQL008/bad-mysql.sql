@@ -1,0 +1,2 @@
+-- dialect: mysql
+INSERT INTO users (id, name) VALUES (1, 'a'), (2);

@@ -1,0 +1,2 @@
+-- dialect: clickhouse
+INSERT INTO dwd.events VALUES (1, 'a');

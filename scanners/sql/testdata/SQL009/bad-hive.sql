@@ -1,0 +1,2 @@
+-- dialect: hive
+INSERT INTO TABLE dwd_order PARTITION (dt = '${d}') SELECT id FROM ods_order WHERE dt = '${d}';

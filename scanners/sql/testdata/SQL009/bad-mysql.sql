@@ -1,0 +1,2 @@
+-- dialect: mysql
+INSERT INTO users VALUES (1, 'a');

@@ -1,0 +1,3 @@
+-- dialect: hive
+DROP TABLE tmp_order;
+DROP VIEW v_order;

@@ -1,0 +1,2 @@
+-- dialect: postgresql
+DROP MATERIALIZED VIEW sales;

@@ -1,0 +1,2 @@
+-- dialect: hive
+DROP TABLE IF EXISTS tmp_order;

@@ -1,0 +1,3 @@
+-- dialect: mysql
+DROP PROCEDURE IF EXISTS purge;
+DROP INDEX i ON users;

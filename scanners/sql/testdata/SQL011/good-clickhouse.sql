@@ -1,0 +1,2 @@
+-- dialect: clickhouse
+CREATE OR REPLACE TABLE ads.events (id UInt64 COMMENT '编号') ENGINE = Log COMMENT '事件';

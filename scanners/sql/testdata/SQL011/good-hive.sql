@@ -1,0 +1,4 @@
+-- dialect: hive
+DROP TABLE IF EXISTS dim_city;
+CREATE TABLE dim_city (id INT COMMENT '编号') COMMENT '城市' STORED AS ORC;
+CREATE TEMPORARY TABLE x (id INT);

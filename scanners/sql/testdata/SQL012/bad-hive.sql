@@ -1,0 +1,3 @@
+-- dialect: hive
+DROP DATABASE IF EXISTS dwd;
+ALTER TABLE dwd_order DROP IF EXISTS PARTITION (dt < '${d}');

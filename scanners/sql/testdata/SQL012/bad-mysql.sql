@@ -1,0 +1,2 @@
+-- dialect: mysql
+TRUNCATE TABLE users;

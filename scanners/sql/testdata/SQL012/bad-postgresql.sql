@@ -1,0 +1,3 @@
+-- dialect: postgresql
+TRUNCATE orders;
+DROP TABLE IF EXISTS orders CASCADE;

@@ -1,0 +1,2 @@
+-- dialect: mysql
+SELECT TRUNCATE(a, 2) AS a FROM users;

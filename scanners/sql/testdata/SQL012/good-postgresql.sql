@@ -1,0 +1,2 @@
+-- dialect: postgresql
+ALTER TABLE orders ADD FOREIGN KEY (a) REFERENCES users (a) ON DELETE CASCADE;

@@ -1,0 +1,2 @@
+-- dialect: doris
+CREATE TABLE IF NOT EXISTS ads_sale (id BIGINT COMMENT '编号') DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 4 PROPERTIES ("replication_num" = "3");

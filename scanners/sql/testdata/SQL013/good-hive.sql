@@ -1,0 +1,4 @@
+-- dialect: hive
+CREATE TABLE IF NOT EXISTS dim_city (id INT COMMENT '编号') COMMENT '城市' STORED AS ORC;
+CREATE TABLE IF NOT EXISTS dim_town LIKE dim_city;
+CREATE TABLE IF NOT EXISTS dim_area (id INT COMMENT '编号') STORED AS ORC TBLPROPERTIES ('comment' = '区域');

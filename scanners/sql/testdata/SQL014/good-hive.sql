@@ -1,0 +1,2 @@
+-- dialect: hive
+CREATE TABLE IF NOT EXISTS dim_city (id INT COMMENT '编号', m MAP<STRING, ARRAY<INT>> COMMENT '映射') COMMENT '城市' STORED AS ORC;

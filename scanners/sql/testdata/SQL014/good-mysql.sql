@@ -1,0 +1,2 @@
+-- dialect: mysql
+CREATE TABLE IF NOT EXISTS users (id BIGINT NOT NULL DEFAULT 0 COMMENT '编号', UNIQUE KEY k (id), CONSTRAINT c CHECK (id > 0)) COMMENT='用户';

@@ -1,0 +1,4 @@
+-- dialect: postgresql
+CREATE TABLE IF NOT EXISTS users (id bigint);
+COMMENT ON TABLE users IS '用户';
+COMMENT ON COLUMN users.id IS '编号';

@@ -1,0 +1,2 @@
+-- dialect: mysql
+CREATE TABLE IF NOT EXISTS users (id BIGINT COMMENT '编号') COMMENT='应用自有的表，不分层';

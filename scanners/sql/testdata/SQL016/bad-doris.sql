@@ -1,0 +1,2 @@
+-- dialect: doris
+INSERT INTO ads.report (id) SELECT id FROM ods.orders;

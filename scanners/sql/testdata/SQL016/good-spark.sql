@@ -1,0 +1,2 @@
+-- dialect: spark
+CREATE TABLE IF NOT EXISTS dwd_sale USING parquet AS SELECT id FROM ods_sale;

@@ -1,0 +1,2 @@
+-- dialect: mysql
+UPDATE users SET state = NULL WHERE state <> NULL;

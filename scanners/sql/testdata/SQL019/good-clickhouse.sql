@@ -1,0 +1,2 @@
+-- dialect: clickhouse
+SELECT id FROM events PREWHERE memo IS NOT NULL;

@@ -1,0 +1,2 @@
+-- dialect: hive
+SELECT id FROM ods_order WHERE dt = '${d}' AND memo IS NULL AND a <=> NULL;

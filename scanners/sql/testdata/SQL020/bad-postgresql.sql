@@ -1,0 +1,2 @@
+-- dialect: postgresql
+SELECT id FROM orders WHERE user_id NOT IN (SELECT id FROM users WHERE gone);

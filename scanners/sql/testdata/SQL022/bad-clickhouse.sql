@@ -1,0 +1,2 @@
+-- dialect: clickhouse
+SELECT id FROM events ORDER BY id;

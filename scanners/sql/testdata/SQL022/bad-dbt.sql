@@ -1,0 +1,2 @@
+{# dialect: dbt #}
+select id from {{ ref('users') }} order by id

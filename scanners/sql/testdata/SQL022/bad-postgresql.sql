@@ -1,0 +1,2 @@
+-- dialect: postgresql
+SELECT id FROM users ORDER BY id;

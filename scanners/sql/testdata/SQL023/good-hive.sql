@@ -1,0 +1,2 @@
+-- dialect: hive
+INSERT OVERWRITE TABLE dws_top PARTITION (dt = '${d}') SELECT id FROM dwd_sale WHERE dt = '${d}' ORDER BY amount DESC LIMIT 100;

@@ -1,0 +1,2 @@
+-- dialect: mysql
+INSERT INTO top_users (id) SELECT max(id) FROM users LIMIT 1;

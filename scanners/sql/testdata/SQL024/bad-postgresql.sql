@@ -1,0 +1,2 @@
+-- dialect: postgresql
+(SELECT id FROM a) UNION (SELECT id FROM b);

@@ -1,0 +1,2 @@
+-- dialect: postgresql
+(SELECT id FROM a) UNION ALL (SELECT id FROM b);

@@ -1,0 +1,2 @@
+-- dialect: postgresql
+(SELECT id FROM a) EXCEPT (SELECT id, name FROM b);

@@ -1,0 +1,2 @@
+-- dialect: hive
+SELECT a FROM (SELECT a FROM (SELECT a FROM (SELECT a FROM (SELECT a FROM dim_a) b) c) d) e;

@@ -1,0 +1,2 @@
+-- dialect: hive
+SELECT COUNT(DISTINCT a), COUNT(b) FROM dim_a;

@@ -1,0 +1,2 @@
+-- dialect: postgresql
+SELECT id FROM orders WHERE order_date >= now() - interval '7 days';

@@ -1,0 +1,2 @@
+-- dialect: hive
+SELECT id FROM dim_user WHERE name LIKE '%明';

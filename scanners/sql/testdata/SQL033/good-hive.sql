@@ -1,0 +1,3 @@
+-- dialect: hive
+SELECT id FROM dim_user WHERE name LIKE '张%';
+SHOW TABLES LIKE '%user%';

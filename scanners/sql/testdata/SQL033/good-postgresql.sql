@@ -1,0 +1,2 @@
+-- dialect: postgresql
+SELECT id FROM users WHERE name ILIKE 'a%';

@@ -1,0 +1,2 @@
+-- dialect: doris
+CREATE CATALOG mysql_prod PROPERTIES ("type" = "jdbc", "password" = "Pa55w0rd");

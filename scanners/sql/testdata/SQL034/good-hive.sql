@@ -1,0 +1,2 @@
+-- dialect: hive
+SET fs.s3a.secret.key=${secret};

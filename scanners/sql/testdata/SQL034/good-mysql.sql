@@ -1,0 +1,2 @@
+-- dialect: mysql
+CREATE USER 'etl'@'%' IDENTIFIED BY '${etl_password}';

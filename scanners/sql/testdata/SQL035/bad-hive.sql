@@ -1,0 +1,2 @@
+-- dialect: hive
+SELECT id，name FROM dim_user；

@@ -1,0 +1,2 @@
+-- dialect: hive
+SELECT id, '，；' AS name FROM dim_user; -- 说明，备注

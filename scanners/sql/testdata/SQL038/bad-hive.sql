@@ -1,0 +1,2 @@
+-- dialect: hive
+SELECT a.id FROM dwd_order a LEFT JOIN dim_user b ON a.user_id = b.user_id WHERE a.dt = '${d}' AND b.dt = '${d}';
