@@ -37,6 +37,9 @@ func (k *kit) faults(id string, s seen) map[string][]report.Text {
 	started, over := map[int]int{}, map[int]int{}
 	newest := 0
 	for _, f := range s.facts {
+		if of := typeOf(f); !isKnown(f.Type) && of != k.Type && of != "" {
+			continue // another scanner's
+		}
 		if !isKnown(f.Type) {
 			add(Shapes, fmt.Sprintf("%.60q is no fact of a task; the task now ends as FAILED, since nobody can read it", f.Type), fmt.Sprintf("%.60q 不是任务的事实；该任务会因无法读取而以 FAILED 结束", f.Type))
 			continue
