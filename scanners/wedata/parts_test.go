@@ -278,7 +278,7 @@ func TestSecrets(t *testing.T) {
 			continue
 		}
 		require.Len(t, found, 1, c.text)
-		require.True(t, strings.HasPrefix(c.text[found[0].offset:], c.want), c.text)
+		require.True(t, strings.HasPrefix(c.text[found[0].Start:], c.want), c.text)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/secrets"
 )
 
 // rulesVersion is raised when a rule's code changes what it finds; with the table
@@ -22,7 +23,7 @@ type rule struct {
 
 func rulesDigest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n", rulesVersion)
+	fmt.Fprintf(h, "%s %s\n", rulesVersion, secrets.Version)
 	for _, r := range rules() {
 		fmt.Fprintf(h, "%s %s %q %q\n", r.ID, r.Severity, r.Message, r.Rationale)
 	}
