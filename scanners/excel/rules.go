@@ -11,8 +11,8 @@ import (
 	"unicode"
 
 	"github.com/factgate/factgate/domain/report"
-	"github.com/factgate/factgate/internal/secrets"
 	"github.com/factgate/factgate/internal/cron"
+	"github.com/factgate/factgate/internal/secrets"
 	"github.com/factgate/factgate/internal/xlsx"
 	"github.com/factgate/factgate/scanners"
 )
