@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -224,7 +225,8 @@ func scan(t testing.TB, pkg *zippkg.Package, config excel.Config) string {
 	require.NoError(t, err)
 	fmt.Fprintf(&out, "takes part: %d of %d read\n", coverage.Seen, coverage.Eligible)
 	for _, d := range coverage.Degraded {
-		fmt.Fprintf(&out, "degraded %s: %s\n", d.Path, d.Reason)
+		require.True(t, regexp.MustCompile(`\p{Han}`).MatchString(d.ReasonZH), "%q has no Chinese", d.Reason)
+		fmt.Fprintf(&out, "degraded %s: %s\n  %s\n", d.Path, d.Reason, d.ReasonZH)
 	}
 	for _, f := range found {
 		fmt.Fprintf(&out, "%s %s %s %s [%s]\n  %s\n  %s\n", f.Rule, f.Severity, f.Path, f.Cell, f.Anchor, f.Message.En, f.Message.Zh)
