@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -225,7 +224,7 @@ func scan(t testing.TB, pkg *zippkg.Package, config excel.Config) string {
 	require.NoError(t, err)
 	fmt.Fprintf(&out, "takes part: %d of %d read\n", coverage.Seen, coverage.Eligible)
 	for _, d := range coverage.Degraded {
-		require.True(t, regexp.MustCompile(`\p{Han}`).MatchString(d.ReasonZH), "%q has no Chinese", d.Reason)
+		require.Regexp(t, `\p{Han}`, d.ReasonZH, d.Reason)
 		fmt.Fprintf(&out, "degraded %s: %s\n  %s\n", d.Path, d.Reason, d.ReasonZH)
 	}
 	for _, f := range found {
