@@ -199,21 +199,22 @@ func (s *Scanner) unpack(ctx context.Context, pkg *zippkg.Package, folder string
 			continue
 		}
 		coverage.Eligible++
-		degrade := func(reason string) {
-			coverage.Degraded = append(coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason})
+		degrade := func(reason report.Text) {
+			if len(coverage.Degraded) < maxDegraded {
+				coverage.Degraded = append(coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason.En, ReasonZH: reason.Zh})
+			}
 		}
 		if len(files) == limits.Files || f.Size > left {
-			if len(coverage.Degraded) < maxDegraded {
-				degrade("not scanned: it is over the limits of " + s.definition.Name)
-			}
+			degrade(report.Text{
+				En: "not scanned: it is over the limits of " + s.definition.Name,
+				Zh: "未扫描：超出 " + s.definition.Name + " 的限制",
+			})
 			continue
 		}
 		n, err := s.copyOut(f, filepath.Join(folder, filepath.FromSlash(f.Path)))
 		var refused *zippkg.Error
 		if errors.As(err, &refused) {
-			if len(coverage.Degraded) < maxDegraded {
-				degrade(refused.Message)
-			}
+			degrade(report.Text{En: refused.Message, Zh: refused.MessageZH})
 			continue
 		}
 		if err != nil {
