@@ -213,10 +213,8 @@ func (s *Scanner) unpack(ctx context.Context, pkg *zippkg.Package, folder string
 			})
 			continue
 		}
-		if why := s.definition.unfit(f.Path); why != "" {
-			if len(coverage.Degraded) < maxDegraded {
-				degrade("not scanned: " + why)
-			}
+		if why := s.definition.unfit(f.Path); why != (report.Text{}) {
+			degrade(report.Text{En: "not scanned: " + why.En, Zh: "未扫描：" + why.Zh})
 			continue
 		}
 		n, err := s.copyOut(f, filepath.Join(folder, filepath.FromSlash(f.Path)))
@@ -226,9 +224,10 @@ func (s *Scanner) unpack(ctx context.Context, pkg *zippkg.Package, folder string
 			continue
 		}
 		if unwritable(err) {
-			if len(coverage.Degraded) < maxDegraded {
-				degrade("not scanned: no folder here takes its name beside the others; rename it")
-			}
+			degrade(report.Text{
+				En: "not scanned: no folder here takes its name beside the others; rename it",
+				Zh: "未扫描：文件名过长或与其他文件冲突，无法落盘，请重命名",
+			})
 			continue
 		}
 		if err != nil {
