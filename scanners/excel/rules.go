@@ -67,7 +67,10 @@ func (d *delivery) run(ctx context.Context, out scanners.Findings) error {
 			return ctx.Err()
 		}
 		if c.count > keptPerRule {
-			d.degrade("", "%s: only the first %d of %d findings are reported", r.ID, keptPerRule, c.count)
+			d.degrade("", report.Text{
+				En: fmt.Sprintf("%s: only the first %d of %d findings are reported", r.ID, keptPerRule, c.count),
+				Zh: fmt.Sprintf("%s：共发现 %d 个问题，仅报告前 %d 个", r.ID, c.count, keptPerRule),
+			})
 		}
 	}
 	slices.SortStableFunc(c.found, func(a, b placed) int {

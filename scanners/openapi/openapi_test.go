@@ -112,7 +112,7 @@ func TestWhatIsTooMuchIsNotRead(t *testing.T) {
 }
 
 // check a text as a document of OpenAPI.
-func checked(t testing.TB, content string, limits Limits) ([]report.Finding, []string) {
+func checked(t testing.TB, content string, limits Limits) ([]report.Finding, []report.Text) {
 	t.Helper()
 	c := newCheck(t.Context(), limits, DefaultSettings(), "a.yaml")
 	outside, unsure, err := c.content(content, openapi, true, newServices())
@@ -154,12 +154,12 @@ func TestReferencesThatMultiplyAreBounded(t *testing.T) {
 		fmt.Fprintf(&b, "  /p%d: {$ref: '#/x-item'}\n", i)
 	}
 	_, unsure := checked(t, b.String(), Limits{Nodes: 50_000}.withDefaults())
-	require.Contains(t, strings.Join(unsure, "\n"), "refer to each other so often")
+	require.Equal(t, []report.Text{{En: "its parts refer to each other so often that not all of it was looked at", Zh: "各部分相互引用过多，未能检查全部内容"}}, unsure)
 }
 
 func TestOnlyTheFirstDocumentIsRead(t *testing.T) {
 	_, unsure := checked(t, "openapi: 3.0.0\ninfo: {title: a, version: '1', description: d}\npaths: {}\n---\na: 1\n", defaults())
-	require.Equal(t, []string{"only the first document of the file is read"}, unsure)
+	require.Equal(t, []report.Text{{En: "only the first document of the file is read", Zh: "文件含多个文档，仅读取了第一个"}}, unsure)
 	_, unsure = checked(t, "---\nopenapi: 3.0.0\ninfo: {title: a, version: '1', description: d}\npaths: {}\n...\n", defaults())
 	require.Empty(t, unsure)
 }
@@ -172,7 +172,9 @@ func TestManyFindingsAreCounted(t *testing.T) {
 	var out kept
 	unsure := c.end(&out, 0)
 	require.Len(t, out, mostKept)
-	require.Contains(t, strings.Join(unsure, "\n"), fmt.Sprintf("only the first %d", mostKept))
+	require.Len(t, unsure, 1)
+	require.Contains(t, unsure[0].En, fmt.Sprintf("only the first %d", mostKept))
+	require.Contains(t, unsure[0].Zh, fmt.Sprintf("仅报告前 %d 个", mostKept))
 }
 
 func TestRecognised(t *testing.T) {

@@ -96,7 +96,8 @@ func undefinedParameter(c *check) {
 				continue
 			}
 			if looked++; looked > mostNames {
-				c.degrade(t.doc.path, "task %s: only the first %d names of its code that the package does not define were looked at", t.label(), mostNames)
+				c.degrade(t.doc.path, say("task %s: only the first %d names of its code that the package does not define were looked at",
+					"任务 %s：代码中安装包未定义的变量过多，仅检查了前 %d 个", t.label(), mostNames))
 				break
 			}
 			if definedIn(lower, name) {
@@ -424,7 +425,7 @@ func missingDependency(c *check) {
 					continue
 				}
 				if ways.steps < 0 {
-					c.degrade("", "WD029: too many dependencies to follow all of them")
+					c.degrade("", say("WD029: too many dependencies to follow all of them", "WD029：依赖过多，未能全部追踪"))
 					return
 				}
 				c.inCode(t, at, found.reads[table], "reads "+table, "", say("Task %s reads %s, which task %s writes, and does not wait for it; add the dependency.",

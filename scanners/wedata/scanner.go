@@ -146,7 +146,8 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 		return facts.Coverage{}, err
 	}
 	if d.unsaid > 0 {
-		d.coverage.Degraded = append(d.coverage.Degraded, facts.Degraded{Reason: fmt.Sprintf("%d more reasons why files were not fully checked", d.unsaid)})
+		more := say("%d more reasons why files were not fully checked", "另有 %d 条未完整检查的说明未列出", d.unsaid)
+		d.coverage.Degraded = append(d.coverage.Degraded, facts.Degraded{Reason: more.En, ReasonZH: more.Zh})
 	}
 	return d.coverage, nil
 }
