@@ -23,8 +23,8 @@ var ends = [...]struct {
 }
 
 // ordinaryTokens are what stands before token in names of things that are no secret:
-// places in lists, parts of texts, and what protects a form.
-var ordinaryTokens = [...]string{"page", "next", "previous", "continuation", "sync", "csrf", "xsrf", "max", "min", "bos", "eos", "pad", "mask", "start", "end", "stop"}
+// places in lists, parts of texts, and what makes a request one of its kind.
+var ordinaryTokens = [...]string{"page", "next", "previous", "continuation", "sync", "deduplication", "dedup", "idempotency", "csrf", "xsrf", "max", "min", "bos", "eos", "pad", "mask", "start", "end", "stop"}
 
 // longestName is how long a name can be; what is longer is a text.
 const longestName = 100

@@ -17,7 +17,7 @@ func TestNames(t *testing.T) {
 		"client secret": Token, "secretId": Token, "token": Token, "access_token": Token, "X-Token": Token, "headers[token]": Token, "ssh.private.key": Token,
 		"ak": Short, "SK": Short, "cos.ak": Short, "cos_sk": Short,
 
-		"page_token": None, "nextPageToken": None, "csrf-token": None, "max_token": None, "tokenType": None, "max_tokens": None,
+		"page_token": None, "nextPageToken": None, "csrf-token": None, "insert_deduplication_token": None, "max_token": None, "tokenType": None, "max_tokens": None,
 		"name": None, "password_hash": None, "bypass": None, "task": None, "disk": None, "d": None, "": None, "---": None, "key": None, "密码提示": None,
 		strings.Repeat("a", 100) + "password": None,
 	} {

@@ -177,11 +177,16 @@ func inURL(s string, i int) (f Found, end int) {
 		case '?', '&', ';', ',', '(', '/':
 			from = n + 1
 		case '=':
+			kind := Of(url[from:n])
+			from = n + 1
+			if kind == None {
+				continue
+			}
 			value := url[n+1:]
 			if m := strings.IndexAny(value, "&;,)"); m >= 0 {
 				value = value[:m]
 			}
-			if Of(url[from:n]).Holds(value) {
+			if kind.Holds(value) {
 				return Found{i + n + 1, i + n + 1 + len(value), InURL, ""}, end
 			}
 		}
