@@ -12,6 +12,7 @@ import (
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/internal/cron"
+	"github.com/factgate/factgate/internal/secrets"
 	"github.com/factgate/factgate/internal/xlsx"
 	"github.com/factgate/factgate/scanners"
 )
@@ -30,7 +31,7 @@ type rule struct {
 
 func rulesDigest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n", rulesVersion)
+	fmt.Fprintf(h, "%s %s\n", rulesVersion, secrets.Version)
 	for _, r := range rules {
 		fmt.Fprintf(h, "%s %s %q %q\n", r.ID, r.Severity, r.Message.En, r.Rationale.En)
 	}

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,16 +33,11 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	if l.FileBytes <= 0 {
-		l.FileBytes = 10 << 20
+	return Limits{
+		FileBytes: cmp.Or(l.FileBytes, 10<<20),
+		Nodes:     cmp.Or(l.Nodes, 500_000),
+		Depth:     cmp.Or(l.Depth, 200),
 	}
-	if l.Nodes <= 0 {
-		l.Nodes = 500_000
-	}
-	if l.Depth <= 0 {
-		l.Depth = 200
-	}
-	return l
 }
 
 type scanner struct {

@@ -1,6 +1,7 @@
 package unittest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -41,21 +42,14 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		FileBytes:  orDefault(l.FileBytes, 64<<20),
-		TextBytes:  orDefault(l.TextBytes, 16<<20),
-		LineBytes:  orDefault(l.LineBytes, 1<<20),
-		HeadBytes:  orDefault(l.HeadBytes, 256<<10),
-		Depth:      orDefault(l.Depth, 64),
-		Open:       orDefault(l.Open, 20_000),
-		Remembered: orDefault(l.Remembered, 500_000),
+		FileBytes:  cmp.Or(l.FileBytes, 64<<20),
+		TextBytes:  cmp.Or(l.TextBytes, 16<<20),
+		LineBytes:  cmp.Or(l.LineBytes, 1<<20),
+		HeadBytes:  cmp.Or(l.HeadBytes, 256<<10),
+		Depth:      cmp.Or(l.Depth, 64),
+		Open:       cmp.Or(l.Open, 20_000),
+		Remembered: cmp.Or(l.Remembered, 500_000),
 	}
-}
-
-func orDefault[N int | int64](n, otherwise N) N {
-	if n > 0 {
-		return n
-	}
-	return otherwise
 }
 
 type scanner struct {
