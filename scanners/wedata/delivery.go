@@ -119,7 +119,7 @@ func (d *delivery) gather(ctx context.Context) error {
 		}
 		if isManifest(f.Path) && len(d.bundles) == bundleCount {
 			d.coverage.Eligible++
-			d.degrade(f.Path, say("not read: the package has more than %d bundles", "未读取：安装包中的 Bundle 超过 %d 个", bundleCount))
+			d.degrade(f.Path, say("not read: the package has more than %d bundles", "未读取：安装包中的资源包超过 %d 个", bundleCount))
 			continue
 		}
 		if isManifest(f.Path) {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/scanners"
 	"github.com/factgate/factgate/scanners/wedata"
 )
@@ -58,6 +59,25 @@ func TestAFileOverTheLimitIsDegradedCoverage(t *testing.T) {
 		require.Contains(t, coverage.Degraded[0].Reason, name)
 		require.Contains(t, coverage.Degraded[0].ReasonZH, c.zh)
 	}
+}
+
+// Coverage travels in a fact, so reasons beyond a number are only counted.
+func TestReasonsBeyondANumberAreCounted(t *testing.T) {
+	files := map[string]string{}
+	for i := range 300 {
+		files[fmt.Sprintf("%03d/wedata.yml", i)] = "bundle: {name: x"
+	}
+	pkg := openPackage(t, files)
+	coverage, err := wedata.New().Scan(t.Context(), pkg, &gathered{})
+	require.NoError(t, err)
+	require.Equal(t, 300, coverage.Eligible)
+	require.Len(t, coverage.Degraded, 201)
+	require.Equal(t, task.Degraded{
+		Path: "199/wedata.yml", Reason: "not read: the package has more than 50 bundles", ReasonZH: "未读取：安装包中的资源包超过 50 个",
+	}, coverage.Degraded[199])
+	require.Equal(t, task.Degraded{
+		Reason: "100 more reasons why files were not fully checked", ReasonZH: "另有 100 条未完整检查的说明未列出",
+	}, coverage.Degraded[200])
 }
 
 func TestAScanEndsWithItsContext(t *testing.T) {
