@@ -55,6 +55,10 @@ func (t *tally) of(name string) *typeTally {
 func refold(t *testing.T, events []eventstore.Recorded, project string, label func(time.Time) string) map[string]*tally {
 	t.Helper()
 	out := map[string]*tally{}
+	streams := map[string][]eventstore.Recorded{}
+	for _, r := range events {
+		streams[r.Stream.Key] = append(streams[r.Stream.Key], r)
+	}
 	for id, s := range folded(t, events) {
 		if s.Uploaded == nil || project != "" && s.Uploaded.Project != project {
 			continue
@@ -70,10 +74,7 @@ func refold(t *testing.T, events []eventstore.Recorded, project string, label fu
 		parked := map[string]bool{}
 		isClosed := false
 		var known []string
-		for _, r := range events {
-			if r.Stream.Key != id {
-				continue
-			}
+		for _, r := range streams[id] {
 			f, err := task.Decode(r.Type, r.Data)
 			require.NoError(t, err)
 			switch f := f.(type) {

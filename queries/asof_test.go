@@ -345,15 +345,18 @@ func TestAPastThatCannotBeToldSaysWhy(t *testing.T) {
 
 func TestAStreamThatIsTooLongIsRefused(t *testing.T) {
 	w := newWorld(t)
-	id, events, zero := newTask(), make([]eventstore.Event, 0, 5_001), int64(0)
-	for n := range 50_001 {
-		events = append(events, eventstore.Event{ID: eventstore.DeriveID(id, fmt.Sprint(n)), Type: "MainTaskCancelled", Data: []byte("{}"), Metadata: []byte("{}")})
-		if len(events) == 5_000 || n == 50_000 {
-			_, err := w.log.Append(t.Context(), eventstore.StreamID{Category: task.Category, Key: id.String()}, eventstore.Any(), events...)
+	id, zero := newTask(), int64(0)
+	q := queries.New(nil, w.log)
+	require.Equal(t, 50_000, q.TakeAtMost(300))
+	for n := range 301 {
+		_, err := w.log.Append(t.Context(), eventstore.StreamID{Category: task.Category, Key: id.String()}, eventstore.Any(),
+			eventstore.Event{ID: eventstore.DeriveID(id, fmt.Sprint(n)), Type: "MainTaskCancelled", Data: []byte("{}"), Metadata: []byte("{}")})
+		require.NoError(t, err)
+		if n == 299 {
+			_, err = q.TaskAsOf(t.Context(), id, queries.AsOf{Revision: &zero}, queries.With{})
 			require.NoError(t, err)
-			events = events[:0]
 		}
 	}
-	_, err := queries.New(nil, w.log).TaskAsOf(t.Context(), id, queries.AsOf{Revision: &zero}, queries.With{})
+	_, err := q.TaskAsOf(t.Context(), id, queries.AsOf{Revision: &zero}, queries.With{})
 	require.Equal(t, "task.too_long", domain.RuleOf(err))
 }

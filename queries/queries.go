@@ -40,11 +40,12 @@ type Queries struct {
 	log     eventstore.Reader
 	reports Reports       // nil: there are none to read
 	hold    chan struct{} // one at a time, lest holders take all connections from what they hold
+	most    int           // facts of one stream; maxFacts but in a test
 }
 
 // New makes the queries. It closes nothing that it is given.
 func New(pool *pgxpool.Pool, log eventstore.Reader) *Queries {
-	return &Queries{pool: pool, log: log, hold: make(chan struct{}, 1)}
+	return &Queries{pool: pool, log: log, hold: make(chan struct{}, 1), most: maxFacts}
 }
 
 // TaskID names a task; see ParseTaskID.

@@ -21,10 +21,10 @@ func (q *Queries) recorded(ctx context.Context, id TaskID) ([]task.Recorded, err
 		if err != nil {
 			return nil, q.streamFailed(ctx, "read the task's stream", err)
 		}
-		if len(facts) == maxFacts {
+		if len(facts) == q.most {
 			return nil, &domain.Error{Kind: domain.Refused, Rule: "task.too_long",
-				Msg:   fmt.Sprintf("task %s has more than %d facts", id, maxFacts),
-				MsgZH: fmt.Sprintf("任务 %s 的事实超过 %d 条", id, maxFacts)}
+				Msg:   fmt.Sprintf("task %s has more than %d facts", id, q.most),
+				MsgZH: fmt.Sprintf("任务 %s 的事实超过 %d 条", id, q.most)}
 		}
 		facts = append(facts, recordedFact(r))
 	}
