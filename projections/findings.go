@@ -101,7 +101,7 @@ func readReport(ctx context.Context, blobs Blobs, stored *task.Blob, each func(r
 		return "", fmt.Errorf("open: %w", err)
 	}
 	defer func() { _ = blob.Close() }() // only read
-	err = report.ReadStored(blob, stored.SHA256, each)
+	_, err = report.ReadStored(blob, stored.SHA256, each)
 	switch {
 	case errors.Is(err, report.ErrDamaged):
 		return reportDamaged, nil

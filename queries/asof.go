@@ -344,7 +344,7 @@ func (q *Queries) readReport(ctx context.Context, s SubTask, each func(report.Fi
 		return ReportMissing, nil
 	}
 	if err == nil {
-		err = report.ReadStored(blob, s.blob.SHA256, each)
+		_, err = report.ReadStored(blob, s.blob.SHA256, each)
 		_ = blob.Close() // only read
 	}
 	switch {

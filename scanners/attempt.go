@@ -98,7 +98,16 @@ func (a *attempt) run(work context.Context, state task.State) error {
 	if a.check.Narrows() {
 		view = pkg.Only(a.check.Sees)
 	}
-	decision, err := guarded(ctx, func() (Decision, error) { return a.check.Decide(ctx, view) })
+	decision, err := guarded(ctx, func() (Decision, error) {
+		over, err := overIn(pkg, a.opened)
+		if err != nil {
+			return Decision{}, err
+		}
+		if a.number == 0 { // else it was said with the start, before the package was opened
+			a.check.as.ConfigDigest = withOver(a.check.as.ConfigDigest, over)
+		}
+		return a.check.Decide(ctx, view)
+	})
 	if err != nil {
 		return fmt.Errorf("decide: %w", causeOf(ctx, err))
 	}

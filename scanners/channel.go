@@ -254,6 +254,21 @@ func (c *Channel) lease(s *seat, id string, o offer) (Lease, error) {
 	return l.Lease, nil
 }
 
+// GiveBack ends leases that nobody was told of; what they are of is delivered again.
+func (c *Channel) GiveBack(leases []Lease) {
+	for _, given := range leases {
+		c.mu.Lock()
+		l := c.leases[given.ID]
+		if l == nil {
+			c.mu.Unlock()
+			continue
+		}
+		of := c.forget(l)
+		c.mu.Unlock()
+		l.seat.tellAll(Repeated, of, "its holder is gone")
+	}
+}
+
 // expire gives back what was not renewed.
 func (c *Channel) expire(l *lease) {
 	c.mu.Lock()

@@ -392,6 +392,21 @@ func TestExpiryIsJudgedByTheTask(t *testing.T) {
 	}
 }
 
+// A package whose suppression ran out between two scans has another result for a reason:
+// the scans are told apart, as those under other waivers are.
+func TestASuppressionThatIsOverMakesAnotherScan(t *testing.T) {
+	b := newBench(t)
+	b.run(newLister(), options)
+	digest := func(expires string) string {
+		got, _ := b.ends(b.upload(map[string]string{"x/a.sql": "", ".factgate.yml": "suppressions: [{rule: R1, path: '**', reason: r, expires: " + expires + "}]"}))
+		return got.Scanner.ConfigDigest
+	}
+	plain := newLister().Describe().ConfigDigest
+	require.Equal(t, plain, digest("2999-12-31"))
+	require.NotEqual(t, plain, digest("2020-01-01"))
+	require.Equal(t, digest("2020-01-01"), digest("2020-01-01"))
+}
+
 func TestSettingsStandByThemselves(t *testing.T) {
 	s, err := scanners.ParseSettings("limit: 3\n")
 	require.NoError(t, err)

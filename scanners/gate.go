@@ -1,6 +1,8 @@
 package scanners
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -100,24 +102,56 @@ func (g *gate) know(e *exception) {
 	g.identify = g.identify || e.Identity != ""
 }
 
-// read takes up what the package says of itself. The error is the store's.
-func (g *gate) read(pkg *zippkg.Package) error {
+// own is what a package says of itself. An error that is neither a *zippkg.Error nor a
+// *strictyaml.Error is the store's.
+func own(pkg *zippkg.Package) ([]suppression.Entry, error) {
 	file, ok := pkg.Lookup(suppression.FileName)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	text, err := file.Text(configuration.MaxBytes)
-	var refused *zippkg.Error
-	if errors.As(err, &refused) {
-		g.broken(strictyaml.Problem{Text: report.Text{En: refused.Message, Zh: refused.MessageZH}})
-		return nil
-	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	entries, err := suppression.Parse([]byte(text.Content))
+	return suppression.Parse([]byte(text.Content))
+}
+
+// overIn are the places of a package's own suppressions that were over at a moment.
+func overIn(pkg *zippkg.Package, opened time.Time) (over []int, err error) {
+	entries, err := own(pkg)
+	var refused *zippkg.Error
+	var wrong *strictyaml.Error
+	if err != nil && !errors.As(err, &refused) && !errors.As(err, &wrong) {
+		return nil, err
+	}
+	for i, e := range entries {
+		if e.Expires.Over(opened) {
+			over = append(over, i)
+		}
+	}
+	return over, nil
+}
+
+// withOver is the digest of a configuration, another one once suppressions of the
+// package are over: the same package may then have another result, and is not to be
+// taken for one whose result changes by chance.
+func withOver(digest string, over []int) string {
+	if len(over) == 0 {
+		return digest
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\nover %v", digest, over))
+	return hex.EncodeToString(sum[:])
+}
+
+// read takes up what the package says of itself. The error is the store's.
+func (g *gate) read(pkg *zippkg.Package) error {
+	entries, err := own(pkg)
+	var refused *zippkg.Error
 	var wrong *strictyaml.Error
 	switch {
+	case errors.As(err, &refused):
+		g.broken(strictyaml.Problem{Text: report.Text{En: refused.Message, Zh: refused.MessageZH}})
+		return nil
 	case errors.As(err, &wrong):
 		for _, p := range wrong.Problems {
 			g.broken(p)

@@ -45,7 +45,7 @@ Hidden folders (.git and others), node_modules and symbolic links are left out.
 
 Exit codes:
   0  nothing fails the check       4  nothing was scanned: no type takes part, or
-  2  the check fails                  none of its files could be read
+  2  the check fails                  one of them could read none of its files
   3  the zip is refused            5  any other error`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
@@ -339,18 +339,19 @@ func (s *scan) ask(ctx context.Context, one scanners.Scanner, pkg *zippkg.Packag
 
 // outcome is the exit code.
 func (s *scan) outcome(all []scanReport) error {
-	failed, took := false, false
+	failed, took, blind := false, false, false
 	for _, one := range all {
 		if one.Declined != nil {
 			continue
 		}
-		took = took || one.Coverage.Eligible == 0 || one.Coverage.Seen > 0
+		took = true
+		blind = blind || one.Coverage.Eligible > 0 && one.Coverage.Seen == 0
 		failed = failed || one.failed
 	}
 	switch {
 	case failed:
 		return &exit{exitFailed, ""}
-	case !took:
+	case !took, blind: // what one type has read says nothing of what another has not
 		return &exit{exitNoVerdict, ""}
 	}
 	return nil

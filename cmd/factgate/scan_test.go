@@ -84,6 +84,12 @@ func TestScanReadsFilesFoldersAndPackages(t *testing.T) {
 	require.Equal(t, exitRefused, refused.code)
 	require.Contains(t, refused.errors, "zip.not_a_zip")
 
+	// What could not be read is no pass, whatever another type has read.
+	write(t, folder, map[string]string{"blind/big.sql": strings.Repeat("-- too large to be read\n", 1<<19), "blind/api.yaml": "openapi: 3.0.0\ninfo: {title: a, version: \"1\"}\npaths: {}\n"})
+	blind := run(t, "scan", "sql,api", filepath.Join(folder, "blind"))
+	require.Equal(t, exitNoVerdict, blind.code, blind.errors)
+	require.Contains(t, blind.out, "this is not a pass")
+
 	require.Equal(t, exitError, run(t, "scan", "sql", filepath.Join(folder, "nowhere")).code)
 	require.Equal(t, exitError, run(t, "scan", "sql").code)
 	require.Equal(t, exitError, run(t, "scan", "perl", folder).code)

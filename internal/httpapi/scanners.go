@@ -56,11 +56,7 @@ func (a *api) scannerRoutes(r chi.Router) {
 func (a *api) asScanner(serve func(http.ResponseWriter, *http.Request, scanners.Worker) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name := chi.URLParam(r, "type")
-		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			key = ""
-		}
-		err := a.Keys.Admit(r.Context(), name, strings.TrimSpace(key))
+		err := a.admit(r, name)
 		var who scanners.Worker
 		if err == nil {
 			who, err = workerOf(name, r)
@@ -79,6 +75,15 @@ func (a *api) asScanner(serve func(http.ResponseWriter, *http.Request, scanners.
 			a.refuse(w, r, err)
 		}
 	}
+}
+
+// admit refuses a request without a key of the type.
+func (a *api) admit(r *http.Request, name string) error {
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		key = ""
+	}
+	return a.Keys.Admit(r.Context(), name, strings.TrimSpace(key))
 }
 
 func workerOf(name string, r *http.Request) (scanners.Worker, error) {
@@ -153,6 +158,12 @@ func (a *api) poll(w http.ResponseWriter, r *http.Request, who scanners.Worker) 
 	leases, err := a.Channel.Poll(r.Context(), who, n, patience)
 	if err != nil {
 		return err
+	}
+	if len(leases) > 0 {
+		if err := a.admit(r, who.Type); err != nil { // the key may have been revoked while its holder waited
+			a.Channel.GiveBack(leases)
+			return err
+		}
 	}
 	out := struct {
 		Deliveries []delivery `json:"deliveries"`
@@ -273,7 +284,7 @@ func (a *api) record(ctx context.Context, who scanners.Worker, taskID, lease str
 	case task.SubTaskDeclined:
 		done, err = a.Channel.StayAway(ctx, who, taskID, lease, scanners.Decline(f.Code, report.Text{En: f.Reason, Zh: f.ReasonZH}))
 	case task.SubTaskCompleted:
-		if err = a.readable(ctx, f.Report, f.Summary); err == nil {
+		if err = a.readable(ctx, who.Type, taskID, f.Report, f.Summary); err == nil {
 			done, err = a.Channel.Complete(ctx, who, taskID, lease, f)
 		}
 	case task.SubTaskFailed:
@@ -281,7 +292,7 @@ func (a *api) record(ctx context.Context, who scanners.Worker, taskID, lease str
 		if f.Summary != nil {
 			counts = *f.Summary
 		}
-		if err = a.readable(ctx, f.Report, counts); err == nil {
+		if err = a.readable(ctx, who.Type, taskID, f.Report, counts); err == nil {
 			done, err = a.Channel.Fail(ctx, who, taskID, lease, f)
 		}
 	}
@@ -363,9 +374,10 @@ func readJSON(body io.Reader, into any) error {
 	return nil
 }
 
-// readable refuses a fact whose report is not here, or counts other than the fact.
-// What a report has no room for is counted by the fact alone.
-func (a *api) readable(ctx context.Context, b *task.Blob, summary report.Counts) error {
+// readable refuses a fact whose report is not here, is of another task or type, or
+// counts other than the fact. What a report has no room for is counted by the fact
+// alone.
+func (a *api) readable(ctx context.Context, subTaskType, taskID string, b *task.Blob, summary report.Counts) error {
 	if b == nil {
 		return nil
 	}
@@ -380,7 +392,7 @@ func (a *api) readable(ctx context.Context, b *task.Blob, summary report.Counts)
 	defer file.Close()
 	var counts report.Counts
 	n := 0
-	err = report.ReadStored(io.NewSectionReader(file, 0, file.Size()), b.SHA256, func(f report.Finding) error {
+	h, err := report.ReadStored(io.NewSectionReader(file, 0, file.Size()), b.SHA256, func(f report.Finding) error {
 		counts.Add(f)
 		n++
 		return ctx.Err()
@@ -390,6 +402,10 @@ func (a *api) readable(ctx context.Context, b *task.Blob, summary report.Counts)
 		return &domain.Error{Kind: domain.Invalid, Rule: "report.damaged", Msg: "the blob of this key is not a scan report: " + err.Error(), MsgZH: "该 key 对应的内容不是扫描报告：" + err.Error()}
 	case err != nil:
 		return unavailable("the report could not be read back; try again in a moment", "报告暂时无法读取，请稍后重试", err)
+	}
+	if h.TaskID != taskID || h.Type != subTaskType {
+		return &domain.Error{Kind: domain.Invalid, Rule: "fact.report",
+			Msg: "the report of this key is of another task or type; upload this task's own", MsgZH: "该 key 的报告属于其他任务或类型；请上传本任务的报告"}
 	}
 	over := counts.Error > summary.Error || counts.Warning > summary.Warning || counts.Note > summary.Note
 	if over || n < report.MaxFindings-report.MaxFindings/10 && counts != summary {
@@ -411,6 +427,13 @@ type storedReport struct {
 // report takes POST /api/scanners/{type}/tasks/{id}/reports, JSON Lines, and stores
 // what is a report of this task and type.
 func (a *api) report(w http.ResponseWriter, r *http.Request, who scanners.Worker) error {
+	facts, err := a.Commands.Load(r.Context(), chi.URLParam(r, "id"))
+	switch {
+	case err != nil:
+		return err
+	case len(facts) == 0: // nobody would ever look at it
+		return &domain.Error{Kind: domain.NotFound, Rule: "task.unknown", Msg: "there is no such task", MsgZH: "任务不存在"}
+	}
 	in, out := io.Pipe()
 	var counts report.Counts
 	read := make(chan error, 1)

@@ -569,3 +569,57 @@ func TestOnlyReportsAreStoredAsReports(t *testing.T) {
 	require.Equal(t, 1, stored, "the package, and nothing of what was refused")
 	require.Equal(t, http.StatusCreated, w.ask(http.MethodPost, "/tasks/"+id+"/reports", []byte(header)).status)
 }
+
+// A report says whose it is. One of another task would show findings of a package that
+// the fact is not about.
+func TestAFactHasTheReportOfItsOwnTask(t *testing.T) {
+	g := newGate(t)
+	w := worker{g, g.serve(scanners.ChannelOptions{}).url, "one"}
+	id := g.open()
+	require.Equal(t, 1, w.say(id, w.next().Lease, "SubTaskStarted", `{}`).Attempt)
+	stored := w.report(g.open(), finding)
+	require.Equal(t, http.StatusCreated, stored.status)
+	failed := `{"attempt":1,"kind":"CHECK","reason":"x","summary":{"error":1,"warning":0,"note":0},"coverage":{"eligible":1,"seen":1},"report":{"key":%q,"sha256":%q}}`
+	got := w.say(id, "", "SubTaskFailed", fmt.Sprintf(failed, stored.Key, stored.SHA256))
+	require.Equal(t, "fact.report", got.Refused.Code)
+	require.Contains(t, got.Refused.Message, "another task")
+	stored = w.report(id, finding)
+	require.True(t, w.say(id, "", "SubTaskFailed", fmt.Sprintf(failed, stored.Key, stored.SHA256)).Changed)
+}
+
+// Whoever holds a key does not fill the blob store on behalf of tasks that never were.
+func TestAReportIsOfATaskThatIsThere(t *testing.T) {
+	g := newGate(t)
+	w := worker{g, g.serve(scanners.ChannelOptions{}).url, "one"}
+	got := w.report("0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee", finding)
+	require.Equal(t, http.StatusNotFound, got.status, got.Refused)
+	require.Equal(t, "task.unknown", got.Refused.Code)
+}
+
+// A key that is revoked while its holder waits gets nothing any more.
+func TestAKeyThatIsRevokedMeanwhileGetsNoDelivery(t *testing.T) {
+	g := newGate(t)
+	lost := scanner.Key{ID: "ffeeddccbbaa9988", Secret: scanner.Secret{2}}
+	_, err := g.commands.IssueScannerKey(t.Context(), scanner.IssueKey{Type: "README", KeyID: lost.ID, SHA256: lost.Digest()})
+	require.NoError(t, err)
+	o := quick
+	o.Idle = 50 * time.Millisecond
+	s := g.serve(o)
+	polled := make(chan said, 1)
+	go func() {
+		polled <- worker{g, s.url, "lost"}.ask(http.MethodGet, "/deliveries?wait=30s", nil, "Authorization", "Bearer "+lost.String())
+	}()
+	require.Eventually(t, func() bool { // it was let in, and waits
+		for _, err := range g.store.ReadStream(t.Context(), eventstore.StreamID{Category: scanner.Category, Key: "README"}, 0) {
+			return err == nil
+		}
+		return false
+	}, testbench.Patience, 10*time.Millisecond)
+	_, err = g.commands.RevokeScannerKey(t.Context(), scanner.RevokeKey{Type: "README", KeyID: lost.ID, Reason: "lost"})
+	require.NoError(t, err)
+	id := g.open()
+	got := <-polled
+	require.Equal(t, http.StatusUnauthorized, got.status)
+	require.Empty(t, got.Deliveries)
+	require.Equal(t, id, worker{g, s.url, "one"}.next().TaskID)
+}
