@@ -84,6 +84,16 @@ func TestScanReadsFilesFoldersAndPackages(t *testing.T) {
 	require.Equal(t, exitRefused, refused.code)
 	require.Contains(t, refused.errors, "zip.not_a_zip")
 
+	packed.Reset()
+	out = zip.NewWriter(&packed)
+	_, err = out.Create("../up.sql")
+	require.NoError(t, err)
+	require.NoError(t, out.Close())
+	require.NoError(t, os.WriteFile(archive, packed.Bytes(), 0o644))
+	refused = run(t, "scan", "sql", archive, "--lang", "zh")
+	require.Equal(t, exitRefused, refused.code)
+	require.Contains(t, refused.errors, "../up.sql", "the entry is named")
+
 	require.Equal(t, exitError, run(t, "scan", "sql", filepath.Join(folder, "nowhere")).code)
 	require.Equal(t, exitError, run(t, "scan", "sql").code)
 	require.Equal(t, exitError, run(t, "scan", "perl", folder).code)
