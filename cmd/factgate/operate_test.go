@@ -145,7 +145,9 @@ func TestDeadLettersAreListedAndSettledFromTheCommandLine(t *testing.T) {
 
 	require.Contains(t, cli("deadletters", "replay", ids[1], "MADE_UP", "--reason", "x").errors, "package.expired")
 	require.Zero(t, cli("deadletters", "discard", ids[1], "MADE_UP", "--reason", "no use", "--by", "wang").code)
-	require.Eventually(t, func() bool { return strings.Contains(cli("deadletters", "show", ids[1], "MADE_UP").out, "by wang: no use") },
+	require.Eventually(t, func() bool {
+		return strings.Contains(cli("deadletters", "show", ids[1], "MADE_UP").out, "by wang: no use")
+	},
 		testbench.Patience, 50*time.Millisecond, "the read model hears of it a moment later")
 	require.Contains(t, cli("deadletters", "replay", ids[1], "MADE_UP", "--reason", "x").errors, "dead_letter.discarded")
 	require.Empty(t, list("--type", "MADE_UP"))

@@ -140,9 +140,9 @@ func (s *scan) run(ctx context.Context, paths []string) error {
 	pkg, base, done, err := s.open(ctx, paths)
 	var refused *zippkg.Error
 	if errors.As(err, &refused) {
-		text := refused.Message
+		text, zh := refused.Text()
 		if s.zh {
-			text = refused.MessageZH
+			text = zh
 		}
 		return &exit{exitRefused, fmt.Sprintf("%s: %s", refused.Code, text)}
 	}

@@ -69,6 +69,13 @@ func TestJSONIsReadAsEverybodyReadsIt(t *testing.T) {
 	}
 }
 
+func TestPointersAreCutWithinLongNames(t *testing.T) {
+	name := strings.Repeat("订", 5_000)
+	got := pointerOf(named("paths"), named("/"+name), named("get"))
+	require.Equal(t, "/paths/~1"+name[:3*((1500-len("/paths/~1"))/3)]+"…", got)
+	require.Equal(t, "/a~1b/"+strings.Repeat("x", 1490), pointerOf(named("a/b"), named(strings.Repeat("x", 1490))), "what is short enough stays whole")
+}
+
 func TestPlacesAreCountedInCharacters(t *testing.T) {
 	jsonTree, err := parseJSON(t.Context(), "{\"订单\": \"说明\", \"b\":\n  [\"é\", 1]}", defaults())
 	require.NoError(t, err)

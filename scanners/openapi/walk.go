@@ -70,7 +70,8 @@ func pointerOf(way ...step) string {
 		if s.index >= 0 {
 			b.WriteString(strconv.Itoa(s.index))
 		} else {
-			b.WriteString(escaper.Replace(s.name))
+			// One name may be as long as the file, and be asked for at each finding.
+			b.WriteString(escaper.Replace(s.name[:min(len(s.name), longest+1)]))
 		}
 		if b.Len() > longest {
 			return strings.ToValidUTF8(b.String()[:longest], "") + "…"

@@ -244,6 +244,7 @@ func TestSizeIsNoTrouble(t *testing.T) {
 		{"many sources", "SELECT 1 AS a FROM t" + strings.Repeat(", t", many), "", ""},
 		{"many table expressions", "WITH a AS (SELECT b FROM t)" + strings.Repeat(", a AS (SELECT b FROM a)", many) + " SELECT b FROM a", "", ""},
 		{"many columns", "CREATE TABLE IF NOT EXISTS ads_t (a INT COMMENT 'a'" + strings.Repeat(", b STRING COMMENT 'b'", many) + ") COMMENT 't'", "", ""},
+		{"many INSERTs", "FROM t" + strings.Repeat(" INSERT INTO x (a) SELECT a WHERE b = 1", many/4), "", ""},
 		{"many statements", strings.Repeat("SELECT a FROM t WHERE b = 1;", many), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -144,6 +144,9 @@ func insertArity(s *Statement, out *hits) {
 			o := s.outline()
 			for bi := range o.blocks {
 				b := &o.blocks[bi]
+				if !s.spend(1) {
+					return // FROM with very many INSERTs
+				}
 				if int(b.at) < x.query || int(b.at) >= x.end || b.role != outermost {
 					continue
 				}

@@ -67,6 +67,22 @@ func TestEveryKindOfOutcomeIsToldApart(t *testing.T) {
 	require.Equal(t, 5, h.suites[1].Cases, "counted into the suite around")
 }
 
+func TestWhatATestSaysBetraysNoPassword(t *testing.T) {
+	for said, told := range map[string]string{
+		"login failed: password=Pw@12345, user=etl":          "login failed: password=***, user=etl",
+		`{"password": "Pw@12345", "user": "etl"}`:            `{"password": "***", "user": "etl"}`,
+		"jdbc:mysql://etl:Pw@12345@db:3306/x is away":        "jdbc:mysql://etl:***@db:3306/x is away",
+		"http://etl:Pw12345@db:8080/x, access_key = AKx1":    "http://etl:***@db:8080/x, access_key = ***",
+		"密码：Pw12345":                                         "密码：***",
+		"Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.abc": "Authorization: Bearer ***",
+		"/api?token=abc123&page=1":                           "/api?token=***&page=1",
+		"Unexpected token: } at http://localhost:8080/x":     "Unexpected token: } at http://localhost:8080/x",
+		"expected <1> but was <2>":                           "expected <1> but was <2>",
+	} {
+		require.Equal(t, told, describe([]problem{{Message: said}}))
+	}
+}
+
 func TestLimitsAreNotTheReportsFault(t *testing.T) {
 	small := Limits{FileBytes: 1 << 20, TextBytes: 100 << 10, Depth: 10}.withDefaults()
 	for name, content := range map[string]string{
