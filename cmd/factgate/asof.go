@@ -95,7 +95,7 @@ const showQuery = `query Show($id: ID!, $asOf: AsOf) {
     id phase status project version fileName size sha256 uploadedBy uploadedAt createdAt deadline closedCause convergedAt
     observedTypes silent lateFacts revision lastEventAt rescanOf cancelled { reason at } counts { error warning note }
     subTasks { type state attempt startedAt endedAt result kind reason { en zh } counts { error warning note }
-      coverage { eligible seen degraded { path reason } } scanner { name version instance } report parked retryWanted late }
+      coverage { eligible seen degraded { path reason reasonZh } } scanner { name version instance } report parked retryWanted late }
     declined { type code reason { en zh } at late }
     verdict { revision status rule { id when } because { en zh } ruleSet { name version digest } evidence }
   }

@@ -40,8 +40,16 @@ func (s subTaskView) degraded() []degradedView {
 }
 
 type degradedView struct {
-	Path   string `json:"path"`
-	Reason string `json:"reason"`
+	Path     string `json:"path"`
+	Reason   string `json:"reason"`
+	ReasonZH string `json:"reasonZh,omitempty"`
+}
+
+func (d degradedView) in(zh bool) string {
+	if zh && d.ReasonZH != "" {
+		return d.ReasonZH
+	}
+	return d.Reason
 }
 
 type countsView struct {
@@ -73,7 +81,7 @@ type verdictView struct {
 const taskQuery = `query Task($id: ID!) {
   task(id: $id) {
     id phase status silent lateFacts
-    subTasks { type state attempt result kind reason { en zh } counts { error warning note } coverage { degraded { path reason } } }
+    subTasks { type state attempt result kind reason { en zh } counts { error warning note } coverage { degraded { path reason reasonZh } } }
     declined { type code reason { en zh } }
     verdict { status rule { id when } because { en zh } }
   }

@@ -156,6 +156,9 @@ func honestCoverage(c Coverage) error {
 		if err := honestReason("degraded.reason", d.Reason, true); err != nil {
 			return err
 		}
+		if err := honestReason("degraded.reasonZh", d.ReasonZH, false); err != nil {
+			return err
+		}
 	}
 	return nil
 }
