@@ -123,6 +123,8 @@ func TestDecideLooksInside(t *testing.T) {
 		{false, entry{"j/a.py", "hive -e \"DELETE FROM a\""}},
 		{true, entry{"w/a.json", `{"TaskTypeId":34,"CodeContent":"` + base64.StdEncoding.EncodeToString([]byte("SELECT 1")) + `"}`}},
 		{false, entry{"w/a.json", `{"a": 1}`}},
+		{true, entry{"w/a.json", `{"TaskTypeId": "34","CodeContent":"` + strings.Repeat("QUFB", headBytes/4) + `"}`}},
+		{false, entry{"w/a.json", `{"TaskTypeId": 30,"CodeContent":"` + strings.Repeat("QUFB", headBytes/4) + `"}`}},
 		{true, entry{"t/a.xlsx", book(t, "x", []any{"name", "SQL"}, []any{"a", "DELETE FROM b"})}},
 		{false, entry{"t/a.xlsx", book(t, "x", []any{"name", "command"}, []any{"a", "sh a.sh"})}},
 		{false, entry{"t/a.xlsx", "no workbook"}},
@@ -134,6 +136,19 @@ func TestDecideLooksInside(t *testing.T) {
 			require.Equal(t, scanners.NoMatchingFiles, d.Code())
 		}
 	}
+}
+
+// What is opened and never closed must not be looked for again and again; the test
+// would not end.
+func TestHostileScripts(t *testing.T) {
+	for _, unit := range []string{"$(", "`a ", "${", "hive -e \"$x\" ", "<<A ", "<<A\n", "\"", "'", "\\", "hive -e $(", "x=\"$(", "$(()", "hive -e ${x "} {
+		shellPieces("x=\"" + strings.Repeat("SELECT 1 AS a; ", 1<<14) + "\"\n" + strings.Repeat(unit, 4<<20/len(unit)))
+	}
+	long := strings.Repeat("k", 1<<20)
+	one := `{"TaskTypeId":34,"CodeContent":"U0VMRUNUIDE="}`
+	found := jsonPieces(`{"` + long + `":[` + strings.Repeat(one+",", 10_000) + one + `]}`)
+	require.Len(t, found, 10_001)
+	require.Less(t, len(found[0].pointer), 1000)
 }
 
 func FuzzPieces(f *testing.F) {

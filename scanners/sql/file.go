@@ -308,6 +308,17 @@ type draft struct {
 	steps        int
 }
 
+// whole reports whether all statements were checked: only then a noqa that suppressed
+// nothing is known to be of no use.
+func (d *draft) whole() bool {
+	for kind, n := range d.notes {
+		if n.count > 0 && kind != routineText {
+			return false
+		}
+	}
+	return !d.unterminated
+}
+
 // notes counts why statements were not checked, with the place of the first.
 type notes [noteKinds]struct{ count, first int }
 
@@ -538,7 +549,7 @@ func (d *draft) finish(v *fileView, text string, rules *ruleSet) analysis {
 		}
 		out.findings = append(out.findings, f)
 	}
-	if !d.unterminated {
+	if d.whole() {
 		out.findings = append(out.findings, d.unused(v, rules, at)...)
 		slices.SortStableFunc(out.findings, func(a, b report.Finding) int {
 			if a.Line != b.Line {

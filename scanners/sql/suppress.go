@@ -152,7 +152,7 @@ func (d *draft) unused(v *fileView, rules *ruleSet, at func(int) position) []rep
 		}
 		for _, id := range s.rules {
 			known := rules.byID[id]
-			if id == allRules || s.used[id] && (known == nil || !known.Security) {
+			if id == allRules || d.hits.counts[id] > maxHits || s.used[id] && (known == nil || !known.Security) {
 				continue
 			}
 			message := report.Text{
