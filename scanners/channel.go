@@ -180,7 +180,10 @@ func (c *Channel) Poll(ctx context.Context, w Worker, n int, patience time.Durat
 	for {
 		offers, change := s.take(n)
 		if len(offers) > 0 {
-			return c.grant(ctx, s, offers)
+			if leases, err := c.grant(ctx, s, offers); len(leases) > 0 || err != nil {
+				return leases, err
+			}
+			continue
 		}
 		select {
 		case <-change:
@@ -208,11 +211,18 @@ func (c *Channel) EndPolls() {
 }
 
 // grant makes leases of what was taken. A try that may not be the first is recorded
-// before anybody hears of it, as in consider.
+// before anybody hears of it, as in consider. What operators have said may have changed
+// while an offer waited; none and no error: that has settled them all.
 func (c *Channel) grant(ctx context.Context, s *seat, offers []offer) (leases []Lease, err error) {
 	for i, o := range offers {
 		id := uuid.NewString()
-		if _, joined := o.state.SubTasks[s.about.Type]; !joined && (o.d.Retries > 0 || o.d.Event.Position <= s.born) {
+		var answered bool
+		if o.check, answered, err = s.told(ctx, o.d, o.sifted); answered && err == nil {
+			s.release(1)
+			s.tellAll(Acknowledged, []held{o.held}, "")
+			continue
+		}
+		if _, joined := o.state.SubTasks[s.about.Type]; err == nil && !joined && (o.d.Retries > 0 || o.d.Event.Position <= s.born) {
 			_, err = c.commands.Consider(ctx, o.id, s.by(o.fact.ID), task.Consider{Type: s.about.Type, Scanner: s.me, Delivery: id})
 		}
 		if err == nil {

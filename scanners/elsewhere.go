@@ -294,7 +294,12 @@ func (s said) outcome(w Worker, check configured, ref task.Blob, g gateCounts) t
 	case severity != "" && s.fail != nil && counts == s.counts:
 		f.Reason, f.ReasonZH = s.fail.Reason, s.fail.ReasonZH
 	case severity != "":
-		f.Reason, f.ReasonZH = failing(counts, severity, allowed, g.to.Failing(severity))
+		rules := g.to.Failing(severity)
+		f.Reason, f.ReasonZH = failing(counts, severity, allowed, rules)
+		if len(rules) == 0 {
+			f.Reason += "beyond what its report has room for"
+			f.ReasonZH += "均为报告容纳不下的问题"
+		}
 	case s.coverage != nil && s.coverage.Eligible > 0 && s.coverage.Seen == 0:
 		f.Kind = task.Error
 		f.Reason, f.ReasonZH = coveredNothing(s.coverage.Eligible)

@@ -39,7 +39,7 @@ type offer struct {
 	held
 	sifted
 	since time.Time
-	check configured
+	check configured // when it is leased
 }
 
 func newSeat(c *Channel, w Worker, size int) *seat {
@@ -138,9 +138,8 @@ func (s *seat) offer(ctx context.Context, h held) {
 	}
 	c.mu.Unlock()
 	found, done, end, err := s.sift(ctx, h.d)
-	var check configured
 	if !done {
-		if check, done, err = s.told(ctx, h.d, found); err != nil {
+		if _, done, err = s.told(ctx, h.d, found); err != nil {
 			done, end = true, endRetry
 		} else if done {
 			end = endAck
@@ -151,7 +150,7 @@ func (s *seat) offer(ctx context.Context, h held) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if ctx.Err() == nil {
-			s.ready = append(s.ready, offer{h, found, time.Now(), check})
+			s.ready = append(s.ready, offer{held: h, sifted: found, since: time.Now()})
 			s.changed()
 		}
 	case end == endAck:

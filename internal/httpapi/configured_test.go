@@ -260,3 +260,44 @@ func TestAnAttemptIsHeldToWhatItWasTold(t *testing.T) {
 	require.Equal(t, 1, w.say(id, l.Lease, "SubTaskStarted", `{}`).Attempt)
 	require.Equal(t, "SubTaskFailed", elsewhere.ending(l, finding).Facts[0].Type, "nothing has changed")
 }
+
+// What a report has no room for is counted by its scanner alone, and the gate cannot
+// take it away.
+func TestFindingsBeyondAReportStayCounted(t *testing.T) {
+	g := newGate(t)
+	w := worker{g, g.serve(scanners.ChannelOptions{}).url, "one"}
+	g.configure("rules: {RM001: off}")
+	id := g.open()
+	l := w.next()
+	require.Equal(t, 1, w.say(id, l.Lease, "SubTaskStarted", `{}`).Attempt)
+	many := make([]report.Finding, report.MaxFindings)
+	for i := range many {
+		many[i] = found("RM001", report.Error, "README.md")
+	}
+	stored := w.report(id, many...)
+	require.Equal(t, report.Counts{Error: report.MaxFindings}, stored.Summary)
+	got := w.say(id, l.Lease, "SubTaskFailed", fmt.Sprintf(`{"attempt":1,"kind":"CHECK","reason":"many","summary":{"error":%d,"warning":0,"note":0},"coverage":{"eligible":1,"seen":1},"report":{"key":%q,"sha256":%q}}`,
+		report.MaxFindings+7, stored.Key, stored.SHA256))
+	require.True(t, got.Changed, got.Refused)
+	require.Equal(t, &report.Counts{Error: 7}, g.sub(id).Summary)
+	require.Equal(t, "7 errors: beyond what its report has room for", g.sub(id).Reason)
+}
+
+// Covered nothing is no pass, though nothing is left that fails; an error is none either.
+func TestTheGateMakesNoPassOfWhatWasNotRead(t *testing.T) {
+	g := newGate(t)
+	w := worker{g, g.serve(scanners.ChannelOptions{}).url, "one"}
+	g.configure("rules: {RM001: off}")
+	for _, c := range []struct{ kind, reason string }{{"CHECK", "covered nothing: 0 of 3 files could be read"}, {"ERROR", "broke off"}} {
+		id := g.open()
+		l := w.next()
+		require.Equal(t, 1, w.say(id, l.Lease, "SubTaskStarted", `{}`).Attempt)
+		stored := w.report(id, finding)
+		got := w.say(id, l.Lease, "SubTaskFailed", fmt.Sprintf(`{"attempt":1,"kind":%q,"reason":"broke off","summary":{"error":1,"warning":0,"note":0},"coverage":{"eligible":3,"seen":0},"report":{"key":%q,"sha256":%q}}`, c.kind, stored.Key, stored.SHA256))
+		require.True(t, got.Changed, got.Refused)
+		require.Equal(t, task.Error, g.sub(id).Kind)
+		require.Equal(t, c.reason, g.sub(id).Reason)
+		require.Equal(t, &report.Counts{}, g.sub(id).Summary)
+		require.Equal(t, "ack", w.settle(l, "ack", "").End)
+	}
+}
