@@ -161,6 +161,18 @@ func TestATypeThatIsSwitchedOffDeclinesThoughItsScannerKnowsNothing(t *testing.T
 	require.Equal(t, task.Error, s.SubTasks["README"].Kind)
 	require.Contains(t, s.SubTasks["README"].Reason, "took part before, and now would not: switched off")
 
+	// So does one that waited while its worker was busy.
+	g.configure("enabled: true")
+	g.open()
+	l = w.next()
+	require.Equal(t, 1, w.say(l.TaskID, l.Lease, "SubTaskStarted", `{}`).Attempt)
+	id = g.open()
+	g.configure("enabled: false")
+	require.True(t, w.say(l.TaskID, l.Lease, "SubTaskCompleted", pass(1)).Changed)
+	require.Equal(t, "ack", w.settle(l, "ack", "").End)
+	require.Empty(t, w.ask(http.MethodGet, "/deliveries?wait=1s", nil).Deliveries)
+	require.Equal(t, []string{"SubTaskDeclined"}, g.names(id))
+
 	// What nobody can tell a scanner is no configuration.
 	g.configure("settings: {limit: .inf}")
 	id = g.open()
