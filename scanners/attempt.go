@@ -269,11 +269,9 @@ func (a *attempt) scan(work, inside context.Context, pkg, view *zippkg.Package) 
 		})
 	case coverage.Eligible > 0 && coverage.Seen == 0:
 		// Silence is never shown as success.
+		en, zh := coveredNothing(coverage.Eligible)
 		return a.fail(work, task.SubTaskFailed{
-			Kind:     task.Error,
-			Reason:   fmt.Sprintf("covered nothing: 0 of %d files could be read", coverage.Eligible),
-			ReasonZH: fmt.Sprintf("未覆盖任何内容：%d 个文件中读取了 0 个", coverage.Eligible),
-			Summary:  &counts, Coverage: &coverage, Report: ref, DurationMS: took,
+			Kind: task.Error, Reason: en, ReasonZH: zh, Summary: &counts, Coverage: &coverage, Report: ref, DurationMS: took,
 		})
 	}
 	result := task.Pass
@@ -294,6 +292,10 @@ func (a *attempt) fail(ctx context.Context, f task.SubTaskFailed) error {
 		_, err := a.commands.Fail(ctx, a.taskID, a.by, f)
 		return err
 	})
+}
+
+func coveredNothing(eligible int) (en, zh string) {
+	return fmt.Sprintf("covered nothing: 0 of %d files could be read", eligible), fmt.Sprintf("未覆盖任何内容：%d 个文件中读取了 0 个", eligible)
 }
 
 // failing words what failed the check: "3 errors: SQL002 ×2, SQL012".

@@ -11,7 +11,6 @@ import (
 
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain"
-	"github.com/factgate/factgate/domain/project"
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -42,6 +41,7 @@ type Channel struct {
 	options  ChannelOptions
 	commands *commands.Commands
 	projects *commands.Projects
+	gates    chan struct{}  // a token for each report on its way through the gate
 	running  sync.WaitGroup // seats
 	stop     chan struct{}  // closed by EndPolls
 
@@ -93,7 +93,7 @@ type Lease struct {
 	Left int
 	// Configuration is what operators have said of the type for the task's project; nil:
 	// nothing.
-	Configuration *project.Configured
+	Configuration *Told
 }
 
 type (
@@ -116,6 +116,7 @@ type lease struct {
 	event  eventOf
 	before int
 	begun  time.Time
+	check  configured
 	of     []held // none when their consumers were lost
 	ended  bool   // acked: remembered so that a repeated ack is told so
 	timer  *time.Timer
@@ -141,7 +142,7 @@ func NewChannel(parts Parts, o ChannelOptions) *Channel {
 	if o.Seats <= 0 {
 		o.Seats = 256
 	}
-	return &Channel{parts: parts, options: o, commands: commands.New(parts.Log), projects: commands.NewProjects(parts.Log), stop: make(chan struct{}),
+	return &Channel{parts: parts, options: o, commands: commands.New(parts.Log), projects: commands.NewProjects(parts.Log), gates: make(chan struct{}, gatesAtOnce), stop: make(chan struct{}),
 		seats: map[seatID]*seat{}, leases: map[string]*lease{}, events: map[eventOf]*lease{}}
 }
 
@@ -179,7 +180,10 @@ func (c *Channel) Poll(ctx context.Context, w Worker, n int, patience time.Durat
 	for {
 		offers, change := s.take(n)
 		if len(offers) > 0 {
-			return c.grant(ctx, s, offers)
+			if leases, err := c.grant(ctx, s, offers); len(leases) > 0 || err != nil {
+				return leases, err
+			}
+			continue
 		}
 		select {
 		case <-change:
@@ -207,11 +211,18 @@ func (c *Channel) EndPolls() {
 }
 
 // grant makes leases of what was taken. A try that may not be the first is recorded
-// before anybody hears of it, as in consider.
+// before anybody hears of it, as in consider. What operators have said may have changed
+// while an offer waited; none and no error: that has settled them all.
 func (c *Channel) grant(ctx context.Context, s *seat, offers []offer) (leases []Lease, err error) {
 	for i, o := range offers {
 		id := uuid.NewString()
-		if _, joined := o.state.SubTasks[s.about.Type]; !joined && (o.d.Retries > 0 || o.d.Event.Position <= s.born) {
+		var answered bool
+		if o.check, answered, err = s.told(ctx, o.d, o.sifted); answered && err == nil {
+			s.release(1)
+			s.tellAll(Acknowledged, []held{o.held}, "")
+			continue
+		}
+		if _, joined := o.state.SubTasks[s.about.Type]; err == nil && !joined && (o.d.Retries > 0 || o.d.Event.Position <= s.born) {
 			_, err = c.commands.Consider(ctx, o.id, s.by(o.fact.ID), task.Consider{Type: s.about.Type, Scanner: s.me, Delivery: id})
 		}
 		if err == nil {
@@ -240,8 +251,8 @@ func (c *Channel) lease(s *seat, id string, o offer) (Lease, error) {
 	}
 	mine, joined := s.sub(o.state)
 	l := &lease{
-		Lease: Lease{ID: id, Cause: o.fact, TaskID: o.id, Upload: *zip, TookPart: joined, Attempt: mine.Attempt, Left: c.options.MaxAttempts - (mine.Attempt - o.before), Configuration: o.told},
-		seat:  s, event: eventOf{s.about.Type, o.d.Event.ID}, before: o.before, begun: time.Now(), of: []held{o.held},
+		Lease: Lease{ID: id, Cause: o.fact, TaskID: o.id, Upload: *zip, TookPart: joined, Attempt: mine.Attempt, Left: c.options.MaxAttempts - (mine.Attempt - o.before), Configuration: o.check.told()},
+		seat:  s, event: eventOf{s.about.Type, o.d.Event.ID}, before: o.before, check: o.check, begun: time.Now(), of: []held{o.held},
 	}
 	l.Deadline = l.begun.Add(c.options.Lease)
 	c.mu.Lock()
@@ -427,15 +438,15 @@ func (c *Channel) Nack(ctx context.Context, w Worker, id string, park bool, reas
 	return Repeated, nil
 }
 
-// Start begins the attempt of a lease, because of what may be empty, and returns its number; 0 says that there is
-// nothing to do any more. Repeated under one lease it returns the same attempt.
+// Start begins the attempt of a lease and returns its number; 0 says that there is
+// nothing to do any more. because says why it takes part, and may be empty. Repeated under one lease it returns the same attempt.
 func (c *Channel) Start(ctx context.Context, w Worker, taskID, id string, because report.Text) (done commands.Done, attempt int, err error) {
 	l, err := c.leaseOn(w, taskID, id)
 	if err != nil {
 		return commands.Done{}, 0, err
 	}
 	done, attempt, err = c.commands.StartAttempt(ctx, taskID, l.seat.by(l.Cause.ID), task.Start{
-		Type: w.Type, Scanner: w.Scanner, Delivery: id, Reason: because.En, ReasonZH: because.Zh, Configuration: applied(l.Configuration),
+		Type: w.Type, Scanner: l.check.asFor(w), Delivery: id, Reason: because.En, ReasonZH: because.Zh, Configuration: l.check.applied,
 	})
 	if err == nil && len(done.Facts) > 0 && !l.TookPart {
 		l.seat.Listener.decided(w.Type, TakesPart)
@@ -450,7 +461,7 @@ func (c *Channel) StayAway(ctx context.Context, w Worker, taskID, id string, d D
 		return commands.Done{}, err
 	}
 	done, err := c.commands.StayAway(ctx, taskID, l.seat.by(l.Cause.ID), task.StayAway{
-		Type: w.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: w.Scanner, Configuration: applied(l.Configuration),
+		Type: w.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: l.check.asFor(w), Configuration: l.check.applied,
 	})
 	if err == nil && len(done.Facts) > 0 {
 		l.seat.Listener.decided(w.Type, d.Code())
@@ -458,17 +469,37 @@ func (c *Channel) StayAway(ctx context.Context, w Worker, taskID, id string, d D
 	return done, err
 }
 
-// Complete ends an attempt that passed. It does without the lease if that is gone: a
-// result is worth having as long as nobody has begun another attempt.
+// Complete ends an attempt of which its scanner says that it passed, and Fail one of
+// which it says that it did not. What is recorded is what the gate makes of the report:
+// it may be the other of the two. Both do without the lease if that is gone: a result
+// is worth having as long as nobody has begun another attempt.
+//
+// They refuse reports that are not there or count other than the fact: report.unknown,
+// report.damaged, fact.report. Repeating them is harmless.
 func (c *Channel) Complete(ctx context.Context, w Worker, taskID, id string, f task.SubTaskCompleted) (commands.Done, error) {
-	f.Type = w.Type
-	return c.commands.Complete(ctx, taskID, c.origin(w, taskID, id), f)
+	return c.ends(ctx, w, taskID, id, said{attempt: f.Attempt, report: f.Report, counts: f.Summary, coverage: &f.Coverage, duration: f.DurationMS})
 }
 
-// Fail ends an attempt that did not pass, as Complete does.
+// Fail is described at Complete.
 func (c *Channel) Fail(ctx context.Context, w Worker, taskID, id string, f task.SubTaskFailed) (commands.Done, error) {
-	f.Type = w.Type
-	return c.commands.Fail(ctx, taskID, c.origin(w, taskID, id), f)
+	s := said{attempt: f.Attempt, report: f.Report, coverage: f.Coverage, duration: f.DurationMS, fail: &f}
+	if f.Summary != nil {
+		s.counts = *f.Summary
+	}
+	return c.ends(ctx, w, taskID, id, s)
+}
+
+func (c *Channel) ends(ctx context.Context, w Worker, taskID, id string, s said) (done commands.Done, err error) {
+	end := s.fact(w)
+	if s.report != nil {
+		if end, err = c.gated(ctx, w, taskID, id, s); err != nil {
+			return commands.Done{}, err
+		}
+	}
+	if f, failed := end.(task.SubTaskFailed); failed {
+		return c.commands.Fail(ctx, taskID, c.origin(w, taskID, id), f)
+	}
+	return c.commands.Complete(ctx, taskID, c.origin(w, taskID, id), end.(task.SubTaskCompleted))
 }
 
 func (c *Channel) origin(w Worker, taskID, id string) commands.Origin {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -113,6 +114,8 @@ type configured struct {
 	applied *task.Configuration // nil: the defaults
 	rules   map[string]report.Rule
 	waivers []project.Waiver
+	// settings are the document's in JSON, for a scanner elsewhere.
+	settings json.RawMessage
 }
 
 // unusable: operators have said something that this scanner does not understand.
@@ -126,13 +129,22 @@ func (e *unusable) Error() string { return e.En }
 // used, the error is an *unusable, and what comes with it names the configuration.
 func (r *runtime) as(said commands.SaidOfScanner, opened time.Time) (configured, error) {
 	c := configured{Scanner: r.scanner, Document: configuration.Document{Enabled: true}, as: r.me, rules: rulesOf(r.scanner), waivers: said.Waivers}
+	if r.scanner == nil {
+		c.as.ConfigDigest = "" // what it says itself is added by asFor
+	}
 	var err error
 	if told := said.Configuration; told != nil {
 		c.applied = &task.Configuration{Project: told.Project, Digest: told.Digest, By: told.By}
 		c.as.ConfigDigest = told.Digest
-		var s Scanner
-		if s, c.Document, err = Apply(r.scanner, told.Text); err == nil {
-			c.Scanner = s
+		if r.scanner == nil { // it is elsewhere, and judges rules and settings by itself
+			if c.Document, err = configuration.Parse(told.Text); err == nil {
+				c.settings, err = c.SettingsJSON()
+			}
+		} else {
+			var s Scanner
+			if s, c.Document, err = Apply(r.scanner, told.Text); err == nil {
+				c.Scanner = s
+			}
 		}
 	}
 	if len(c.waivers) > 0 {

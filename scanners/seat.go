@@ -2,13 +2,13 @@ package scanners
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain"
-	"github.com/factgate/factgate/domain/configuration"
-	"github.com/factgate/factgate/domain/project"
+	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -39,7 +39,7 @@ type offer struct {
 	held
 	sifted
 	since time.Time
-	told  *project.Configured // what operators have said of the type; nil: nothing
+	check configured // when it is leased
 }
 
 func newSeat(c *Channel, w Worker, size int) *seat {
@@ -138,9 +138,8 @@ func (s *seat) offer(ctx context.Context, h held) {
 	}
 	c.mu.Unlock()
 	found, done, end, err := s.sift(ctx, h.d)
-	var told *project.Configured
 	if !done {
-		if told, done, err = s.told(ctx, found); err != nil {
+		if _, done, err = s.told(ctx, h.d, found); err != nil {
 			done, end = true, endRetry
 		} else if done {
 			end = endAck
@@ -151,7 +150,7 @@ func (s *seat) offer(ctx context.Context, h held) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if ctx.Err() == nil {
-			s.ready = append(s.ready, offer{h, found, time.Now(), told})
+			s.ready = append(s.ready, offer{held: h, sifted: found, since: time.Now()})
 			s.changed()
 		}
 	case end == endAck:
@@ -168,38 +167,36 @@ func (s *seat) offer(ctx context.Context, h held) {
 	}
 }
 
-// told returns what operators have said of how the type checks the task's project. A
-// type that is switched off declines here: no scanner needs to know how. Everything
-// else that a configuration says is the scanner's to heed.
-func (s *seat) told(ctx context.Context, found sifted) (told *project.Configured, declined bool, err error) {
+// told returns how the type is to check the task's package. What operators have switched
+// off, or said so that nobody understands it, is answered here, as the runtime does: no
+// scanner can forget it.
+func (s *seat) told(ctx context.Context, d eventstore.Delivery, found sifted) (check configured, answered bool, err error) {
 	name := ""
 	if zip := found.state.Uploaded; zip != nil {
 		name = zip.Project
 	}
 	said, err := s.projects.Scanner(ctx, name, s.about.Type)
-	if err != nil || said.Configuration == nil {
-		return nil, false, err
+	if err != nil {
+		return configured{}, false, err
 	}
-	d, err := configuration.Parse(said.Configuration.Text)
-	if _, joined := s.sub(found.state); err != nil || d.Enabled || joined {
-		return said.Configuration, false, nil // what cannot be read is shown to the scanner as it is
+	check, err = s.as(said, found.state.CreatedAt)
+	a := attempt{runtime: s.runtime, taskID: found.id, by: s.by(found.fact.ID), of: d, delivery: s.deliveryName(d), check: check, opened: found.state.CreatedAt}
+	a.check.as = check.asFor(Worker{Scanner: s.me})
+	var useless *unusable
+	switch {
+	case errors.As(err, &useless):
+		return check, true, a.misconfigured(ctx, useless)
+	case err != nil:
+		return check, false, err
+	case check.Enabled:
+		return check, false, nil
 	}
-	off := configured{applied: applied(said.Configuration)}.disabled()
-	_, err = s.commands.StayAway(ctx, found.id, s.by(found.fact.ID), task.StayAway{
-		Type: s.about.Type, Code: off.Code(), Reason: off.Reason().En, ReasonZH: off.Reason().Zh, Scanner: s.me, Configuration: applied(said.Configuration),
-	})
-	if err == nil {
-		s.Listener.decided(s.about.Type, off.Code())
+	if _, joined := s.sub(found.state); joined { // it must end
+		if err := a.start(ctx, report.Text{}); err != nil || a.number == 0 {
+			return check, true, err
+		}
 	}
-	return said.Configuration, true, err
-}
-
-// applied names a configuration in facts.
-func applied(told *project.Configured) *task.Configuration {
-	if told == nil {
-		return nil
-	}
-	return &task.Configuration{Project: told.Project, Digest: told.Digest, By: told.By}
+	return check, true, a.decline(ctx, check.disabled())
 }
 
 // take returns up to n offers that the seat may lease, or what tells of a change.

@@ -18,6 +18,7 @@ package configuration
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -225,4 +226,63 @@ func Invalid(err error) error {
 	}
 	refused.MsgZH = refused.Msg
 	return refused
+}
+
+// maxSettingsJSON bounds settings with their aliases written out.
+const maxSettingsJSON = 256 << 10
+
+// SettingsJSON are the settings in JSON, for who does not read YAML; nil if the document
+// says nothing of them. It refuses, as Parse does, what JSON has no word for.
+func (d Document) SettingsJSON() (json.RawMessage, error) {
+	if d.Settings == nil {
+		return nil, nil
+	}
+	refuse := func(en, zh string) error {
+		return Invalid(strictyaml.Refuse(d.Settings, report.Text{En: en, Zh: zh}))
+	}
+	if weight(d.Settings) > maxSettingsJSON {
+		return nil, refuse("the settings are too large with their aliases written out; write less of them", "展开别名后 settings 过大；请减少别名")
+	}
+	var v any
+	if err := d.Settings.Decode(&v); err != nil {
+		return nil, refuse("the settings cannot be read: "+err.Error(), "settings 无法读取："+err.Error())
+	}
+	text, err := json.Marshal(named(v))
+	if err != nil {
+		return nil, refuse("the settings hold what JSON has no word for, such as .inf or .nan; write another value", "settings 含有 JSON 无法表示的值，如 .inf 或 .nan；请改用其他值")
+	}
+	return text, nil
+}
+
+// weight is about how long a node is with its aliases written out.
+func weight(n *yaml.Node) int {
+	if n.Kind == yaml.AliasNode {
+		return weight(n.Alias)
+	}
+	sum := len(n.Value) + 4
+	for _, c := range n.Content {
+		sum += weight(c)
+	}
+	return sum
+}
+
+// named has keys that are no strings, such as 1, be some.
+func named(v any) any {
+	switch v := v.(type) {
+	case map[any]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[fmt.Sprint(k)] = named(e)
+		}
+		return out
+	case map[string]any:
+		for k, e := range v {
+			v[k] = named(e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = named(e)
+		}
+	}
+	return v
 }

@@ -9,7 +9,7 @@ It speaks the HTTP channel of docs/scanner-protocol.md and needs nothing but Pyt
 Run as many as you like. Each may be killed at any moment: what it leaves undone is
 delivered to another, which begins the next attempt.
 """
-import hashlib, json, os, signal, sys, tempfile, threading, time, urllib.error, urllib.request, uuid, zipfile
+import hashlib, json, os, re, signal, sys, tempfile, threading, time, urllib.error, urllib.request, uuid, zipfile
 
 TYPE, NAME, VERSION = "JSON_SYNTAX", "example-json-syntax", "1.0.0"
 RULES = "JSN001 not JSON; JSN002 a key twice"  # whatever changes what is found changes the digest
@@ -72,6 +72,7 @@ class Delivery:
 
     def __init__(self, d):
         self.task, self.lease, self.took_part, self.package = d["taskId"], d["lease"], d["tookPart"], d["package"]
+        self.told = d.get("configuration", {})  # what operators say of the type
         self.attempt = 0
         self.lost = threading.Event()  # the lease is gone: the work is another's
         self.done = threading.Event()
@@ -126,6 +127,31 @@ def files_of(package):
     if len(roots) == 1 and "" not in roots:
         found = [(name.split("/", 1)[1], entry) for name, entry in found]
     return sorted(found, key=lambda f: f[0])
+
+
+def matches(pattern, path):
+    """Whether a pattern of a configuration is the whole path: ** is any folders, * and ? are within a name."""
+    out, depth, i = "", 0, 0
+    while i < len(pattern):
+        c, i = pattern[i], i + 1
+        if c == "*" and pattern.startswith("*", i):
+            folders = pattern.startswith("*/", i)
+            out, i = out + ("(?:.*/)?" if folders else ".*"), i + (2 if folders else 1)
+        elif c == "[" and "]" in pattern[i + 1 :]:
+            end = pattern.index("]", i + 1)
+            out, i = out + "[" + re.sub(r"^[!^]", "^/", pattern[i:end]) + "]", end + 1
+        elif c in "{}" or c == "," and depth:
+            depth += {"{": 1, "}": -1}.get(c, 0)
+            out += {"{": "(?:", "}": ")", ",": "|"}[c]
+        else:
+            out += {"*": "[^/]*", "?": "[^/]"}.get(c) or re.escape(c)
+    return re.fullmatch(out, path, re.DOTALL) is not None
+
+
+def visible(path, told):
+    """Whether a configuration shows us a file; findings in others would be left out."""
+    include, exclude = told.get("include", []), told.get("exclude", [])
+    return (not include or any(matches(p, path) for p in include)) and not any(matches(p, path) for p in exclude)
 
 
 def finding(rule, severity, path, en, zh, anchor, **place):
@@ -213,24 +239,30 @@ def handle(d):
                     raise ValueError("the package is larger than any upload")
                 f.write(chunk)
         package = zipfile.ZipFile(f)
-        files = [(path, entry) for path, entry in files_of(package) if path.lower().endswith(".json")]
+        files = [(path, entry) for path, entry in files_of(package) if path.lower().endswith(".json") and visible(path, d.told)]
 
-        # Decide. Who took part before cannot decline any more.
+        # Decide. A type that is switched off is not even asked. Who took part before cannot decline any more.
         if not files and not d.took_part:
             d.fact("SubTaskDeclined", code="NO_MATCHING_FILES", reason="no .json files", reasonZh="没有 .json 文件")
             return "declined"
 
         # The attempt is recorded before the work: a package that kills us is counted.
-        d.attempt = d.fact("SubTaskStarted").get("attempt", 0)
+        n = len(files)
+        d.attempt = d.fact("SubTaskStarted", reason=f"{n} .json files", reasonZh=f"{n} 个 .json 文件").get("attempt", 0)
         if d.attempt == 0:
             return "was settled before"
+        if d.told.get("settings"):  # nobody wants to be judged by what was not meant
+            names = ", ".join(sorted(d.told["settings"]))[:200]
+            d.fact("SubTaskFailed", attempt=d.attempt, kind="ERROR", reason=f"settings that do not exist: {names}; take them away", reasonZh=f"没有这些设置：{names}；请删除")
+            return "does not understand its configuration"
         findings, counts, coverage = scan(files, package, still_mine)
 
-    # The report first, then the fact that names it. Repeating either is harmless.
+    # The report first, then the fact that names it. Repeating either is harmless. Severities,
+    # suppressions, waivers and how much fails the check are the server's to apply to it.
     said = dict(attempt=d.attempt, summary=counts, coverage=coverage, report=d.report(findings), durationMs=int((time.monotonic() - began) * 1000))
     if counts["error"]:
         d.fact("SubTaskFailed", kind="CHECK", reason=f"{counts['error']} errors: JSN001", reasonZh=f"{counts['error']} 个错误：JSN001", **said)
-        return "failed the check"
+        return "found errors"
     if coverage["eligible"] and not coverage["seen"]:
         n = coverage["eligible"]
         d.fact("SubTaskFailed", kind="ERROR", reason=f"covered nothing: 0 of {n} files could be read", reasonZh=f"未覆盖任何内容：{n} 个文件中读取了 0 个", **said)

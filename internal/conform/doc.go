@@ -18,6 +18,12 @@ import (
 	"github.com/factgate/factgate/domain/report"
 )
 
+// The projects of the kit's tasks.
+const (
+	plainProject      = "conformance"
+	configuredProject = "conformance-configured"
+)
+
 // Status is how a check came out.
 type Status string
 
@@ -26,6 +32,8 @@ const (
 	Passed Status = "passed"
 	Failed Status = "failed"
 	NotRun Status = "not_run"
+	// NotApplicable is of what the scanner's way of taking part does not have.
+	NotApplicable Status = "not_applicable"
 )
 
 // Result of one check. Why says what was seen, and what to do if it failed.
@@ -41,6 +49,7 @@ const (
 	Declines        = "declines-with-reason"
 	Hostile         = "hostile-package"
 	Huge            = "huge-package"
+	Configured      = "honours-configuration"
 	Duplicate       = "duplicate-delivery"
 	Takeover        = "crash-and-takeover"
 	Stale           = "stale-attempt-refused"
@@ -53,13 +62,16 @@ const (
 
 // Checks are their names, in the order in which results come.
 func Checks() []string {
-	return []string{TakesPart, Declines, Hostile, Huge, Duplicate, Takeover, Stale, OneStart, Shapes, ReportReadable, CoverageHonest}
+	return []string{TakesPart, Declines, Hostile, Huge, Configured, Duplicate, Takeover, Stale, OneStart, Shapes, ReportReadable, CoverageHonest}
 }
 
 // Gate is the Factgate that the scanner works for.
 type Gate interface {
-	// Upload makes a new task of a package.
-	Upload(ctx context.Context, path string) (taskID string, err error)
+	// Upload makes a new task of a package, in a project of the kit's.
+	Upload(ctx context.Context, project, path string) (taskID string, err error)
+	// Configure says how the type checks a project's packages; an empty text takes that
+	// away. It is not taken if the server knows the type and refuses the text.
+	Configure(ctx context.Context, project, subTaskType, text string) (taken bool, err error)
 	// History is all facts of a task so far.
 	History(ctx context.Context, taskID string) ([]Fact, error)
 	// Findings counts those of a type's newest report as of a revision. A report that

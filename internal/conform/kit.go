@@ -45,7 +45,7 @@ func Run(ctx context.Context, gate Gate, o Options, each func(Result)) error {
 		name string
 		run  func() error
 	}{
-		{TakesPart, k.takesPart}, {Declines, k.declines}, {Hostile, k.hostile}, {Huge, k.huge},
+		{TakesPart, k.takesPart}, {Declines, k.declines}, {Hostile, k.hostile}, {Huge, k.huge}, {Configured, k.configured},
 		{Duplicate, k.duplicate}, {Takeover, k.takeover}, {Stale, k.stale},
 	} {
 		if !k.chosen(c.name) {
@@ -126,8 +126,10 @@ func (k *kit) say(check string, status Status, en, zh string) {
 func (k *kit) passed(check, en, zh string) { k.say(check, Passed, en, zh) }
 func (k *kit) failed(check, en, zh string) { k.say(check, Failed, en, zh) }
 
-func (k *kit) upload(path string) (string, error) {
-	id, err := k.gate.Upload(k.ctx, path)
+func (k *kit) upload(path string) (string, error) { return k.uploadTo(plainProject, path) }
+
+func (k *kit) uploadTo(project, path string) (string, error) {
+	id, err := k.gate.Upload(k.ctx, project, path)
 	if err == nil {
 		k.tasks = append(k.tasks, id)
 	}
@@ -283,6 +285,66 @@ func (k *kit) hard(check, path string, patience time.Duration) error {
 
 func (k *kit) hostile() error { return k.hard(Hostile, k.packages.hostile, k.Patience) }
 func (k *kit) huge() error    { return k.hard(Huge, k.packages.huge, 3*k.Patience) }
+
+// configured: operators have said something of the type, and the scanner heeds what is
+// its own to heed. Whether it was told so at all, its facts say.
+func (k *kit) configured() (err error) {
+	defer func() {
+		if _, e := k.gate.Configure(context.WithoutCancel(k.ctx), configuredProject, k.Type, ""); err == nil {
+			err = e
+		}
+	}()
+	told := func(text string) (s seen, answered bool, err error) {
+		taken, err := k.gate.Configure(k.ctx, configuredProject, k.Type, text)
+		if err != nil {
+			return s, false, err
+		}
+		if !taken {
+			k.passed(Configured, "looked at nothing that is hidden; settings that it does not have are refused by the server, which knows the type", "未检查被隐藏的文件；服务端认识该类型，会直接拒绝不存在的设置")
+			return s, false, nil
+		}
+		id, err := k.uploadTo(configuredProject, k.packages.takesPart)
+		if err != nil {
+			return s, false, err
+		}
+		s, ok, err := k.await(id, k.Patience, seen.ended)
+		switch {
+		case err != nil:
+		case !ok:
+			en, zh := k.notHeard(s, k.Patience)
+			k.failed(Configured, en, zh)
+		case s.mine.Configuration == nil && (s.said == nil || s.said.Configuration == nil):
+			k.say(Configured, NotApplicable, "does not apply: the scanner is a client of the event store, and nothing holds it to a configuration",
+				"不适用：该扫描器直接使用事件存储，配置对它没有约束力")
+		default:
+			return s, true, nil
+		}
+		return s, false, err
+	}
+	s, ok, err := told("exclude: ['**']\n")
+	if err != nil || !ok {
+		return err
+	}
+	switch c := s.mine.Coverage; {
+	case s.joins && s.mine.Kind == task.Error:
+		k.failed(Configured, "its configuration hides all files, and the scan ended with an error: "+s.mine.Reason, "配置隐藏了所有文件，而扫描以错误结束："+s.mine.Reason)
+		return nil
+	case c != nil && c.Eligible > 0:
+		k.failed(Configured, fmt.Sprintf("its configuration hides all files (exclude), and it looked at %d; decide and scan as if there were no others", c.Eligible),
+			fmt.Sprintf("配置（exclude）隐藏了所有文件，而它仍检查了 %d 个；判断和扫描时应当作这些文件不存在", c.Eligible))
+		return nil
+	}
+	if s, ok, err = told("settings: {factgate-conformance: 1}\n"); err != nil || !ok {
+		return err
+	}
+	if !s.joins || s.mine.Kind != task.Error {
+		k.failed(Configured, "a setting that it cannot know was passed over; end the attempt with kind ERROR and say which one", "它忽略了不可能认识的设置；应以 kind ERROR 结束该次尝试，并说明是哪一项")
+		return nil
+	}
+	k.passed(Configured, "looked at nothing that is hidden, and refused a setting that it does not have: "+s.mine.Reason,
+		"未检查被隐藏的文件，并拒绝了不存在的设置："+cmp.Or(s.mine.ReasonZH, s.mine.Reason))
+	return nil
+}
 
 // killing reports whether the kit may kill; if not it says so.
 func (k *kit) killing(check string) bool {

@@ -16,6 +16,8 @@ import (
 
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/configuration"
+	"github.com/factgate/factgate/domain/glob"
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/internal/blob"
@@ -132,11 +134,26 @@ type delivery struct {
 	Configuration *told `json:"configuration,omitempty"`
 }
 
-// told is what operators have said of the type for the task's project.
+// told is what operators have said of the type for the task's project, but for
+// enabled: what is switched off is delivered to nobody.
 type told struct {
-	Project string `json:"project"`
-	Digest  string `json:"digest"`
-	Text    string `json:"text"`
+	Project  string                         `json:"project"`
+	Digest   string                         `json:"digest"`
+	Settings json.RawMessage                `json:"settings,omitempty"`
+	Rules    map[string]configuration.Level `json:"rules,omitempty"`
+	Include  []glob.Pattern                 `json:"include,omitempty"`
+	Exclude  []glob.Pattern                 `json:"exclude,omitempty"`
+	Fail     map[report.Severity]int        `json:"fail,omitempty"` // how many do not fail the check
+}
+
+func toldOf(c *scanners.Told) *told {
+	t := &told{Project: c.Project, Digest: c.Configuration.Digest, Settings: c.Settings, Rules: c.Rules, Include: c.Include, Exclude: c.Exclude, Fail: map[report.Severity]int{}}
+	for severity, n := range map[report.Severity]*int{report.Error: c.Fail.Error, report.Warning: c.Fail.Warning, report.Note: c.Fail.Note} {
+		if n != nil {
+			t.Fail[severity] = *n
+		}
+	}
+	return t
 }
 
 // poll takes GET /api/scanners/{type}/deliveries?wait=30s&max=1.
@@ -178,7 +195,7 @@ func (a *api) poll(w http.ResponseWriter, r *http.Request, who scanners.Worker) 
 		d.Package.URL, d.Package.Key, d.Package.SHA256 = "/api/tasks/"+l.TaskID+"/package", l.Upload.FilePath, l.Upload.SHA256
 		d.Package.Size, d.Package.FileName = l.Upload.Size, l.Upload.FileName
 		if c := l.Configuration; c != nil {
-			d.Configuration = &told{c.Project, c.Digest, c.Text}
+			d.Configuration = toldOf(c)
 		}
 		out.Deliveries = append(out.Deliveries, d)
 	}
@@ -284,17 +301,9 @@ func (a *api) record(ctx context.Context, who scanners.Worker, taskID, lease str
 	case task.SubTaskDeclined:
 		done, err = a.Channel.StayAway(ctx, who, taskID, lease, scanners.Decline(f.Code, report.Text{En: f.Reason, Zh: f.ReasonZH}))
 	case task.SubTaskCompleted:
-		if err = a.readable(ctx, who.Type, taskID, f.Report, f.Summary); err == nil {
-			done, err = a.Channel.Complete(ctx, who, taskID, lease, f)
-		}
+		done, err = a.Channel.Complete(ctx, who, taskID, lease, f)
 	case task.SubTaskFailed:
-		var counts report.Counts
-		if f.Summary != nil {
-			counts = *f.Summary
-		}
-		if err = a.readable(ctx, who.Type, taskID, f.Report, counts); err == nil {
-			done, err = a.Channel.Fail(ctx, who, taskID, lease, f)
-		}
+		done, err = a.Channel.Fail(ctx, who, taskID, lease, f)
 	}
 	return done, attempt, err
 }
@@ -370,48 +379,6 @@ func readJSON(body io.Reader, into any) error {
 		return &domain.Error{Kind: domain.Invalid, Rule: "fact.shape",
 			Msg:   "the body is not the JSON object that belongs here: " + err.Error() + "; see docs/scanner-protocol.md",
 			MsgZH: "请求体不是此处要求的 JSON 对象：" + err.Error() + "；参见 docs/scanner-protocol.md"}
-	}
-	return nil
-}
-
-// readable refuses a fact whose report is not here, is of another task or type, or
-// counts other than the fact. What a report has no room for is counted by the fact
-// alone.
-func (a *api) readable(ctx context.Context, subTaskType, taskID string, b *task.Blob, summary report.Counts) error {
-	if b == nil {
-		return nil
-	}
-	file, err := a.Blobs.Open(ctx, blob.Key(b.Key))
-	switch {
-	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrBadKey):
-		return &domain.Error{Kind: domain.Invalid, Rule: "report.unknown",
-			Msg: "there is no report of this key; upload it first", MsgZH: "没有该 key 的报告；请先上传"}
-	case err != nil:
-		return unavailable("the report could not be read back; try again in a moment", "报告暂时无法读取，请稍后重试", err)
-	}
-	defer file.Close()
-	var counts report.Counts
-	n := 0
-	h, err := report.ReadStored(io.NewSectionReader(file, 0, file.Size()), b.SHA256, func(f report.Finding) error {
-		counts.Add(f)
-		n++
-		return ctx.Err()
-	})
-	switch {
-	case errors.Is(err, report.ErrDamaged):
-		return &domain.Error{Kind: domain.Invalid, Rule: "report.damaged", Msg: "the blob of this key is not a scan report: " + err.Error(), MsgZH: "该 key 对应的内容不是扫描报告：" + err.Error()}
-	case err != nil:
-		return unavailable("the report could not be read back; try again in a moment", "报告暂时无法读取，请稍后重试", err)
-	}
-	if h.TaskID != taskID || h.Type != subTaskType {
-		return &domain.Error{Kind: domain.Invalid, Rule: "fact.report",
-			Msg: "the report of this key is of another task or type; upload this task's own", MsgZH: "该 key 的报告属于其他任务或类型；请上传本任务的报告"}
-	}
-	over := counts.Error > summary.Error || counts.Warning > summary.Warning || counts.Note > summary.Note
-	if over || n < report.MaxFindings-report.MaxFindings/10 && counts != summary {
-		return &domain.Error{Kind: domain.Invalid, Rule: "fact.report",
-			Msg:   fmt.Sprintf("the report counts %d errors, %d warnings and %d notes, and the summary says %d, %d and %d", counts.Error, counts.Warning, counts.Note, summary.Error, summary.Warning, summary.Note),
-			MsgZH: fmt.Sprintf("报告中有 %d 个错误、%d 个警告、%d 个提示，而 summary 为 %d、%d、%d", counts.Error, counts.Warning, counts.Note, summary.Error, summary.Warning, summary.Note)}
 	}
 	return nil
 }

@@ -44,13 +44,16 @@ func newBench(t *testing.T, limits zippkg.Limits) *bench {
 	return &bench{t, server.URL, store, c}
 }
 
-func packed(t *testing.T, name, content string) []byte {
+// packed is a zip of files: name, content, ….
+func packed(t *testing.T, files ...string) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
-	f, err := w.Create(name)
-	require.NoError(t, err)
-	_, err = f.Write([]byte(content))
-	require.NoError(t, err)
+	for i := 0; i < len(files); i += 2 {
+		f, err := w.Create(files[i])
+		require.NoError(t, err)
+		_, err = f.Write([]byte(files[i+1]))
+		require.NoError(t, err)
+	}
 	require.NoError(t, w.Close())
 	return b.Bytes()
 }
