@@ -47,12 +47,7 @@ silent, and the findings.
 
 With --at it reads the task's stream itself, not the read model, so it works while
 PostgreSQL is away; findings are those of the attempts of then.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("give one task id: factgate show TASK")
-			}
-			return nil
-		},
+		Args: oneTask("factgate show TASK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			zh, err := chinese(cmd)
 			if err != nil {

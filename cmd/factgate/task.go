@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // taskView is what the client asks of a task.
@@ -184,5 +187,15 @@ func (c *client) history(ctx context.Context, id string, each func(factView) err
 			return nil // a page may be short of what was asked; only an empty one is the end
 		}
 		after = &got.History[n-1].Revision
+	}
+}
+
+// oneTask are the arguments of a command that is about one task.
+func oneTask(usage string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("give one task id: %s", usage)
+		}
+		return nil
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/xuri/excelize/v2"
 
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/scanners"
 )
 
@@ -167,4 +169,16 @@ func FuzzPieces(f *testing.F) {
 		jsonPieces(text)
 		yamlPieces(text)
 	})
+}
+
+// What is not understood inside another file is placed in both languages.
+func TestWhatIsNotUnderstoodInsideIsPlaced(t *testing.T) {
+	_, coverage := scan(t, entry{"a.sh", "#!/bin/sh\nhive -e \"SELECT a FROM t WHERE b = 1; FROBNICATE t;\"\n"})
+	require.Equal(t, []task.Degraded{{
+		Path:     "a.sh",
+		Reason:   "SQL from line 2 on: 1 statement(s) not understood, the first in line 1",
+		ReasonZH: "第 2 行起的 SQL：1 条语句无法识别，首条在第 1 行",
+	}}, coverage.Degraded)
+	require.Equal(t, report.Text{En: "SQL in cell 'a'!B2: ", Zh: "单元格 'a'!B2 中的 SQL："}, (&piece{cell: "'a'!B2"}).where())
+	require.Equal(t, report.Text{En: "SQL at /tasks/0: ", Zh: "/tasks/0 处的 SQL："}, (&piece{pointer: "/tasks/0"}).where())
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/secrets"
 	"github.com/factgate/factgate/scanners/sql/lex"
 )
 
@@ -526,7 +527,7 @@ func noqaRule() rule {
 // rulesDigest identifies what the table can find.
 func rulesDigest() string {
 	h := sha256.New()
-	fmt.Fprintln(h, rulesVersion)
+	fmt.Fprintln(h, rulesVersion, secrets.Version)
 	for _, r := range catalogued() {
 		fmt.Fprintln(h, r.ID, r.Severity, r.Security)
 	}

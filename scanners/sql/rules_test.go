@@ -44,6 +44,9 @@ func look(t testing.TB, path, text string) analysis {
 	require.NoError(t, err)
 	got.findings = slices.DeleteFunc(got.findings, func(f report.Finding) bool { return f.Rule == headerRule })
 	got.steps += surveyed
+	for _, d := range got.degraded {
+		require.Regexp(t, chinese, d.Zh, d.En)
+	}
 	return got
 }
 
@@ -271,7 +274,7 @@ func TestSecrets(t *testing.T) {
 		}
 		require.Equal(t, 1, secrets, text)
 		for _, d := range got.degraded {
-			require.NotContains(t, d, "hunter2x")
+			require.NotContains(t, d.En+d.Zh, "hunter2x")
 		}
 	}
 	for _, text := range []string{
@@ -354,7 +357,7 @@ func TestPlacesCountRunes(t *testing.T) {
 func TestWhatIsNotUnderstoodIsCoverage(t *testing.T) {
 	got := look(t, "a.sql", "SELECT a FROM t;\nFROBNICATE t;\nzap x;")
 	require.Empty(t, got.findings)
-	require.Equal(t, []string{"2 statement(s) not understood, the first in line 2"}, got.degraded)
+	require.Equal(t, []report.Text{{En: "2 statement(s) not understood, the first in line 2", Zh: "2 条语句无法识别，首条在第 2 行"}}, got.degraded)
 	require.NotEmpty(t, look(t, "a.sql", "CREATE FUNCTION f() RETURNS int AS $$ DELETE FROM t $$ LANGUAGE sql").degraded)
 	for _, text := range []string{
 		"", "-- nothing", ";;;", "{{ config(x=1) }}", "{{ config(x=1) }}\nSELECT a FROM t", "set hive.x=1;\nuse db;\nmsck repair table t",
@@ -371,7 +374,7 @@ func TestAStatementTooLongIsCoverage(t *testing.T) {
 	got := look(t, "a.sql", "SELECT * FROM t WHERE a IN (1"+strings.Repeat(",1", maxTokens/2)+"); DELETE FROM t;")
 	require.Len(t, got.findings, 1)
 	require.Equal(t, "SQL002", got.findings[0].Rule)
-	require.Equal(t, []string{"1 statement(s) too long to check, the first in line 1"}, got.degraded)
+	require.Equal(t, []report.Text{{En: "1 statement(s) too long to check, the first in line 1", Zh: "1 条语句过长，未检查，首条在第 1 行"}}, got.degraded)
 }
 
 func TestAFloodOfFindingsIsCut(t *testing.T) {

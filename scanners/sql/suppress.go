@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/secrets"
 	"github.com/factgate/factgate/scanners/sql/lex"
 )
 
@@ -74,9 +75,7 @@ func readSuppression(text string, c lex.Token) (suppression, bool) {
 
 // withoutSecret is a text for the report, or nothing if it holds a secret.
 func withoutSecret(text string) string {
-	h := hits{rule: &rule{}, counts: map[string]int{}}
-	searchText(text, 0, len(text), &h)
-	if len(h.found) > 0 {
+	if secrets.Holds(text, secrets.Shell) {
 		return ""
 	}
 	return text
