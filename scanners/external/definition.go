@@ -333,18 +333,18 @@ func (d *Definition) matches(path string) bool {
 
 // unfit says why nothing that the command says of a file could be believed; empty if it
 // could. The silence about such a file would look as if it were clean.
-func (d *Definition) unfit(name string) report.Text {
+func (d *Definition) unfit(name string) (why report.Text) {
 	if d.Output.From == name {
-		return report.Text{En: "its name is that of the command's output; rename it", Zh: "与命令的输出文件同名；请改名"}
+		return report.Text{En: "its name is that of the command's output; rename it", Zh: "文件名与命令的输出文件同名，请重命名"}
 	}
 	if d.Output.Format != Lines {
-		return report.Text{}
+		return why
 	}
 	odd := strings.ContainsFunc(name, func(r rune) bool { return r == ':' || unicode.IsControl(r) })
 	if odd || d.path != nil && !d.path.MatchString(name) && !d.path.MatchString("./"+name) {
-		return report.Text{En: "its name cannot be told from the rest of a line of output; rename it", Zh: "文件名在输出行中无法与其他内容区分；请改名"}
+		return report.Text{En: "its name cannot be told from the rest of a line of output; rename it", Zh: "无法在输出行中辨认该文件名，请重命名"}
 	}
-	return report.Text{}
+	return why
 }
 
 // pathOf is what stands in the group path of a pattern, for whole names; nil if there

@@ -37,7 +37,7 @@ func TestANameThatCannotBeReadBackIsNotTakenForClean(t *testing.T) {
 	require.Equal(t, []int{2, 1, 1}, []int{coverage.Eligible, coverage.Seen, len(coverage.Degraded)})
 	require.Equal(t, "sub:1:c.txt", coverage.Degraded[0].Path)
 	require.Contains(t, coverage.Degraded[0].Reason, "rename it")
-	require.Contains(t, coverage.Degraded[0].ReasonZH, "请改名")
+	require.Contains(t, coverage.Degraded[0].ReasonZH, "请重命名")
 }
 
 // An output that a package brings along is not the command's.

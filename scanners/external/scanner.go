@@ -201,27 +201,33 @@ func (s *Scanner) unpack(ctx context.Context, pkg *zippkg.Package, folder string
 			continue
 		}
 		coverage.Eligible++
-		degrade := func(en, zh string) {
+		degrade := func(reason report.Text) {
 			if len(coverage.Degraded) < maxDegraded {
-				coverage.Degraded = append(coverage.Degraded, task.Degraded{Path: f.Path, Reason: en, ReasonZH: zh})
+				coverage.Degraded = append(coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason.En, ReasonZH: reason.Zh})
 			}
 		}
 		if len(files) == limits.Files || f.Size > left {
-			degrade("not scanned: it is over the limits of "+s.definition.Name, "未扫描：超出 "+s.definition.Name+" 的限制")
+			degrade(report.Text{
+				En: "not scanned: it is over the limits of " + s.definition.Name,
+				Zh: "未扫描：超出 " + s.definition.Name + " 的限制",
+			})
 			continue
 		}
-		if why := s.definition.unfit(f.Path); why.En != "" {
-			degrade("not scanned: "+why.En, "未扫描："+why.Zh)
+		if why := s.definition.unfit(f.Path); why != (report.Text{}) {
+			degrade(report.Text{En: "not scanned: " + why.En, Zh: "未扫描：" + why.Zh})
 			continue
 		}
 		n, err := s.copyOut(f, filepath.Join(folder, filepath.FromSlash(f.Path)))
 		var refused *zippkg.Error
 		if errors.As(err, &refused) {
-			degrade(refused.Message, refused.MessageZH)
+			degrade(report.Text{En: refused.Message, Zh: refused.MessageZH})
 			continue
 		}
 		if unwritable(err) {
-			degrade("not scanned: no folder here takes its name beside the others; rename it", "未扫描：文件名过长，或与其他文件的路径冲突；请改名")
+			degrade(report.Text{
+				En: "not scanned: no folder here takes its name beside the others; rename it",
+				Zh: "未扫描：文件名过长或与其他文件冲突，无法落盘，请重命名",
+			})
 			continue
 		}
 		if err != nil {
