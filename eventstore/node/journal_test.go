@@ -294,7 +294,7 @@ func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 			})
 		}
 		enough := int64(1 + random.IntN(60))
-		require.Eventually(t, func() bool { return done.Load() >= enough }, patience, 100*time.Microsecond)
+		require.Eventually(t, func() bool { return done.Load() >= enough }, patience, time.Millisecond)
 		mu.Lock()
 		known := maps.Clone(acked) // later ones may or may not be in the clone
 		mu.Unlock()

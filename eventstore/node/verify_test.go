@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/cockroachdb/pebble/v2"
@@ -95,7 +96,7 @@ func TestBackupAndRestore(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return acked.Load() > 50_000 }, patience, 100)
+	require.Eventually(t, func() bool { return acked.Load() > 50_000 }, patience, time.Millisecond)
 	before := acked.Load()
 	var archive bytes.Buffer
 	made, err := n.Backup(within(t), &archive)

@@ -87,7 +87,27 @@ func run(m *testing.M, p *Postgres) (code int, err error) {
 			err = stopErr
 		}
 	}()
+	if err := p.unsynced(context.Background()); err != nil {
+		return 1, err
+	}
 	return m.Run(), nil
+}
+
+// unsynced lets the cluster leave its files to the system. It lives as long as its
+// tests, whose deaths are those of processes and never of the machine; that what a
+// Factgate starts does sync is held by the tests of pgdev.
+func (p *Postgres) unsynced(ctx context.Context) error {
+	admin, err := pgx.Connect(ctx, p.server.URL())
+	if err != nil {
+		return err
+	}
+	defer admin.Close(ctx)
+	for _, statement := range []string{"alter system set fsync = off", "select pg_reload_conf()"} {
+		if _, err := admin.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // NewDatabase makes an empty database and returns a pool on it; the test's end
