@@ -11,6 +11,8 @@ import (
 
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/project"
+	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 )
@@ -39,6 +41,7 @@ type Channel struct {
 	parts    Parts
 	options  ChannelOptions
 	commands *commands.Commands
+	projects *commands.Projects
 	running  sync.WaitGroup // seats
 	stop     chan struct{}  // closed by EndPolls
 
@@ -88,6 +91,9 @@ type Lease struct {
 	Attempt  int // the newest so far, 0 if there was none
 	// Left is how many attempts the delivery still has.
 	Left int
+	// Configuration is what operators have said of the type for the task's project; nil:
+	// nothing.
+	Configuration *project.Configured
 }
 
 type (
@@ -135,7 +141,7 @@ func NewChannel(parts Parts, o ChannelOptions) *Channel {
 	if o.Seats <= 0 {
 		o.Seats = 256
 	}
-	return &Channel{parts: parts, options: o, commands: commands.New(parts.Log), stop: make(chan struct{}),
+	return &Channel{parts: parts, options: o, commands: commands.New(parts.Log), projects: commands.NewProjects(parts.Log), stop: make(chan struct{}),
 		seats: map[seatID]*seat{}, leases: map[string]*lease{}, events: map[eventOf]*lease{}}
 }
 
@@ -234,7 +240,7 @@ func (c *Channel) lease(s *seat, id string, o offer) (Lease, error) {
 	}
 	mine, joined := s.sub(o.state)
 	l := &lease{
-		Lease: Lease{ID: id, Cause: o.fact, TaskID: o.id, Upload: *zip, TookPart: joined, Attempt: mine.Attempt, Left: c.options.MaxAttempts - (mine.Attempt - o.before)},
+		Lease: Lease{ID: id, Cause: o.fact, TaskID: o.id, Upload: *zip, TookPart: joined, Attempt: mine.Attempt, Left: c.options.MaxAttempts - (mine.Attempt - o.before), Configuration: o.told},
 		seat:  s, event: eventOf{s.about.Type, o.d.Event.ID}, before: o.before, begun: time.Now(), of: []held{o.held},
 	}
 	l.Deadline = l.begun.Add(c.options.Lease)
@@ -406,14 +412,16 @@ func (c *Channel) Nack(ctx context.Context, w Worker, id string, park bool, reas
 	return Repeated, nil
 }
 
-// Start begins the attempt of a lease and returns its number; 0 says that there is
+// Start begins the attempt of a lease, because of what may be empty, and returns its number; 0 says that there is
 // nothing to do any more. Repeated under one lease it returns the same attempt.
-func (c *Channel) Start(ctx context.Context, w Worker, taskID, id string) (done commands.Done, attempt int, err error) {
+func (c *Channel) Start(ctx context.Context, w Worker, taskID, id string, because report.Text) (done commands.Done, attempt int, err error) {
 	l, err := c.leaseOn(w, taskID, id)
 	if err != nil {
 		return commands.Done{}, 0, err
 	}
-	done, attempt, err = c.commands.StartAttempt(ctx, taskID, l.seat.by(l.Cause.ID), task.Start{Type: w.Type, Scanner: w.Scanner, Delivery: id})
+	done, attempt, err = c.commands.StartAttempt(ctx, taskID, l.seat.by(l.Cause.ID), task.Start{
+		Type: w.Type, Scanner: w.Scanner, Delivery: id, Reason: because.En, ReasonZH: because.Zh, Configuration: applied(l.Configuration),
+	})
 	if err == nil && len(done.Facts) > 0 && !l.TookPart {
 		l.seat.Listener.decided(w.Type, TakesPart)
 	}
@@ -427,7 +435,7 @@ func (c *Channel) StayAway(ctx context.Context, w Worker, taskID, id string, d D
 		return commands.Done{}, err
 	}
 	done, err := c.commands.StayAway(ctx, taskID, l.seat.by(l.Cause.ID), task.StayAway{
-		Type: w.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: w.Scanner,
+		Type: w.Type, Code: d.Code(), Reason: d.Reason().En, ReasonZH: d.Reason().Zh, Scanner: w.Scanner, Configuration: applied(l.Configuration),
 	})
 	if err == nil && len(done.Facts) > 0 {
 		l.seat.Listener.decided(w.Type, d.Code())

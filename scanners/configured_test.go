@@ -288,6 +288,43 @@ func TestAFileThatIsNotUnderstoodSuppressesNothing(t *testing.T) {
 	require.Equal(t, []string{"R1 error x/a.sql", "R2 warning x/a.sql", "R9 error x/a.sql"}, found)
 }
 
+// A small package must not keep a worker for an hour by its patterns. What is not looked
+// at is not suppressed, and the same for each who tries.
+func TestPatternsOfAPackageHaveABound(t *testing.T) {
+	costly := strings.Repeat("{*,*}", 6) + "c"
+	var file strings.Builder
+	file.WriteString("suppressions:\n  - {rule: R2, path: x/**, reason: cheap}\n")
+	for i := range 400 {
+		fmt.Fprintf(&file, "  - {rule: R1, path: '%s%d', reason: r}\n", costly, i)
+	}
+	file.WriteString("  - {rule: R1, path: '**/*.sql', reason: comes too late}\n")
+	files := map[string]string{".factgate.yml": file.String()}
+	for i := range 60 {
+		files[fmt.Sprintf("x/%s%02d.sql", strings.Repeat("a", 400), i)] = ""
+	}
+	b := newBench(t)
+	b.run(newLister(), options)
+	var first []string
+	for range 2 {
+		_, found := b.ends(b.upload(files))
+		require.Contains(t, found[0], "R1 error x/aaa")
+		require.Contains(t, found[0], "suppressed external")
+		suppressed := 0
+		for _, f := range found {
+			if strings.HasPrefix(f, "R1 error") && strings.Contains(f, "suppressed") {
+				suppressed++
+			}
+		}
+		require.Greater(t, suppressed, 10)
+		require.Less(t, suppressed, 50)
+		require.Equal(t, []string{"SUP003 warning .factgate.yml:1"}, found[len(found)-1:], "and none is called of no use")
+		if first != nil {
+			require.Equal(t, first, found)
+		}
+		first = found
+	}
+}
+
 func TestWaiversOfOperators(t *testing.T) {
 	b := newBench(t)
 	b.run(newLister(), options)

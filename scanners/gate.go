@@ -57,7 +57,16 @@ type gate struct {
 	all      []*exception
 	identify bool // some exception speaks of identities
 	ids      report.Identities
+
+	left    int    // of maxMatching
+	spentAt string // the path at which nothing was left; the package's own suppress nothing from there
+	spent   bool
 }
+
+// maxMatching bounds what the patterns of a package may cost in steps of glob's: some
+// seconds for the worst of them. A few hundred that begin with a folder cost next to
+// nothing.
+const maxMatching = 256 << 20
 
 // exception is a suppression of the package's own, or a waiver.
 type exception struct {
@@ -75,7 +84,7 @@ type exception struct {
 }
 
 func newGate(out Findings, c configured, opened time.Time) *gate {
-	g := &gate{out: out, levels: c.Document.Rules, rules: c.rules, opened: opened, byRule: map[string][]*exception{}}
+	g := &gate{out: out, levels: c.Document.Rules, rules: c.rules, opened: opened, byRule: map[string][]*exception{}, left: maxMatching}
 	for _, w := range c.waivers {
 		g.know(&exception{
 			Which: w.Which, waiver: true, everyones: w.Project == project.All, expired: w.Expires.Over(opened),
@@ -155,7 +164,7 @@ func (g *gate) Add(f report.Finding) {
 	}
 	suppressed := f.Suppressed || f.Suppression != nil
 	for _, e := range g.byRule[f.Rule] {
-		if !e.matchesFinding(f, id) {
+		if !g.matches(e, f, id) {
 			continue
 		}
 		e.used = true
@@ -168,9 +177,18 @@ func (g *gate) Add(f report.Finding) {
 	g.out.Add(f)
 }
 
-// matchesFinding is Matches; findings come path by path, and each path is matched once.
-func (e *exception) matchesFinding(f report.Finding, id report.Identity) bool {
+// matches is Matches; findings come path by path, and each path is matched once.
+func (g *gate) matches(e *exception, f report.Finding, id report.Identity) bool {
+	if g.spent && !e.waiver {
+		return false
+	}
 	if !e.looked || e.path != f.Path {
+		if !e.waiver {
+			if g.left -= e.Path.Cost(f.Path); g.left < 0 {
+				g.spent, g.spentAt = true, f.Path
+				return false
+			}
+		}
 		e.looked, e.path, e.matches = true, f.Path, e.Path.Match(f.Path)
 	}
 	return e.matches && (e.Anchor == "" || e.Anchor == f.Anchor) && (e.Identity == "" || e.Identity == id)
@@ -179,6 +197,15 @@ func (e *exception) matchesFinding(f report.Finding, id report.Identity) bool {
 // close says which exceptions are over and which were of no use, as far as they are
 // this type's business: those of rules that it knows.
 func (g *gate) close() {
+	if g.spent {
+		g.Add(report.Finding{
+			Rule: brokenSuppressions, Severity: report.Warning, Path: suppression.FileName, Line: 1, Column: 1, Anchor: "patterns",
+			Message: report.Text{
+				En: fmt.Sprintf("The patterns in this file are too many for so many files: from %.200q on it suppresses nothing. Write fewer, or begin them with a folder.", g.spentAt),
+				Zh: fmt.Sprintf("对如此多的文件而言，本文件中的匹配模式过多：从 %.200q 起，其中的抑制项不再生效。请减少模式，或让模式以文件夹名开头。", g.spentAt),
+			},
+		})
+	}
 	for _, e := range g.all {
 		rule, ours := g.rules[e.Rule]
 		if g.levels[e.Rule] == configuration.Off {
@@ -203,7 +230,7 @@ func (g *gate) close() {
 				En: fmt.Sprintf("%s has no effect: a package cannot suppress a security rule; correct the finding, or ask an operator for a waiver.", what),
 				Zh: fmt.Sprintf("%s无效：安装包不能抑制安全规则；请修复问题，或向管理员申请豁免。", whatZH),
 			}
-		case e.expired || e.used || !ours || e.everyones:
+		case e.expired || e.used || !ours || e.everyones || g.spent && !e.waiver:
 			continue
 		case e.waiver:
 			f.Message = report.Text{

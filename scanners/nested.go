@@ -19,11 +19,12 @@ func Unopened(pkg *zippkg.Package) (told []task.Degraded) {
 		case len(told) == most:
 			more++
 		default:
-			told = append(told, task.Degraded{Path: w.Path, Reason: w.Message})
+			told = append(told, task.Degraded{Path: w.Path, Reason: w.Message, ReasonZH: w.MessageZH})
 		}
 	}
 	if more > 0 {
 		told[most-1].Reason += fmt.Sprintf("; and %d more such zips", more)
+		told[most-1].ReasonZH += fmt.Sprintf("；另有 %d 个这样的 zip", more)
 	}
 	return told
 }

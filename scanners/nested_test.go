@@ -24,7 +24,9 @@ func TestZipsThatCannotBeOpenedAreDegradedCoverage(t *testing.T) {
 	require.Len(t, got.Coverage.Degraded, 2)
 	require.Equal(t, "cut.zip", got.Coverage.Degraded[0].Path)
 	require.Contains(t, got.Coverage.Degraded[0].Reason, "the files inside were not checked: the zip is damaged")
+	require.Contains(t, got.Coverage.Degraded[0].ReasonZH, "其中的文件未被检查：zip 文件已损坏")
 	require.Equal(t, "deep.zip!/in.zip", got.Coverage.Degraded[1].Path)
+	require.Contains(t, got.Coverage.Degraded[1].ReasonZH, "仅打开一层嵌套的 zip")
 
 	var many []hostile.Entry
 	for i := range 30 {
@@ -33,4 +35,5 @@ func TestZipsThatCannotBeOpenedAreDegradedCoverage(t *testing.T) {
 	got = b.await(b.openRaw(hostile.Of(many...)), "passes", ended("SQL")).SubTasks["SQL"]
 	require.Len(t, got.Coverage.Degraded, 20, "a fact is no list of everything")
 	require.Contains(t, got.Coverage.Degraded[19].Reason, "10 more")
+	require.Contains(t, got.Coverage.Degraded[19].ReasonZH, "另有 10 个")
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain"
+	"github.com/factgate/factgate/domain/configuration"
+	"github.com/factgate/factgate/domain/project"
 	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -37,12 +39,13 @@ type offer struct {
 	held
 	sifted
 	since time.Time
+	told  *project.Configured // what operators have said of the type; nil: nothing
 }
 
 func newSeat(c *Channel, w Worker, size int) *seat {
 	s := &seat{
 		runtime: &runtime{
-			Parts: c.parts, about: presenceOf(w), me: w.Scanner, commands: c.commands, since: time.Now(),
+			Parts: c.parts, about: presenceOf(w), me: w.Scanner, commands: c.commands, projects: c.projects, since: time.Now(),
 			Options: Options{Instance: w.Scanner.Instance, MaxAttempts: c.options.MaxAttempts, Backoff: c.options.Backoff}.withDefaults(),
 			flights: map[eventstore.ID]*flight{}, troubles: map[eventstore.ID]trouble{},
 		},
@@ -135,12 +138,20 @@ func (s *seat) offer(ctx context.Context, h held) {
 	}
 	c.mu.Unlock()
 	found, done, end, err := s.sift(ctx, h.d)
+	var told *project.Configured
+	if !done {
+		if told, done, err = s.told(ctx, found); err != nil {
+			done, end = true, endRetry
+		} else if done {
+			end = endAck
+		}
+	}
 	switch {
 	case !done:
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if ctx.Err() == nil {
-			s.ready = append(s.ready, offer{h, found, time.Now()})
+			s.ready = append(s.ready, offer{h, found, time.Now(), told})
 			s.changed()
 		}
 	case end == endAck:
@@ -155,6 +166,40 @@ func (s *seat) offer(ctx context.Context, h held) {
 			s.tellAll(Repeated, []held{h}, text(err))
 		}
 	}
+}
+
+// told returns what operators have said of how the type checks the task's project. A
+// type that is switched off declines here: no scanner needs to know how. Everything
+// else that a configuration says is the scanner's to heed.
+func (s *seat) told(ctx context.Context, found sifted) (told *project.Configured, declined bool, err error) {
+	name := ""
+	if zip := found.state.Uploaded; zip != nil {
+		name = zip.Project
+	}
+	said, err := s.projects.Scanner(ctx, name, s.about.Type)
+	if err != nil || said.Configuration == nil {
+		return nil, false, err
+	}
+	d, err := configuration.Parse(said.Configuration.Text)
+	if _, joined := s.sub(found.state); err != nil || d.Enabled || joined {
+		return said.Configuration, false, nil // what cannot be read is shown to the scanner as it is
+	}
+	off := configured{applied: applied(said.Configuration)}.disabled()
+	_, err = s.commands.StayAway(ctx, found.id, s.by(found.fact.ID), task.StayAway{
+		Type: s.about.Type, Code: off.Code(), Reason: off.Reason().En, ReasonZH: off.Reason().Zh, Scanner: s.me, Configuration: applied(said.Configuration),
+	})
+	if err == nil {
+		s.Listener.decided(s.about.Type, off.Code())
+	}
+	return said.Configuration, true, err
+}
+
+// applied names a configuration in facts.
+func applied(told *project.Configured) *task.Configuration {
+	if told == nil {
+		return nil
+	}
+	return &task.Configuration{Project: told.Project, Digest: told.Digest, By: told.By}
 }
 
 // take returns up to n offers that the seat may lease, or what tells of a change.

@@ -80,7 +80,7 @@ func mysql(ctx context.Context) ([]file, error) {
 		valid, isName := c.Elts[1].(*ast.Ident)
 		if isText && isName && literal.Kind == token.STRING && valid.Name == "true" {
 			if text, err := strconv.Unquote(literal.Value); err == nil && strings.TrimSpace(text) != "" {
-				texts = append(texts, strings.TrimRight(strings.TrimSpace(text), ";")+";\n")
+				texts = append(texts, strings.TrimRight(strings.TrimSpace(strings.ReplaceAll(text, "\r", " ")), ";")+";\n")
 			}
 		}
 		return true

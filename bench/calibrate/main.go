@@ -125,14 +125,15 @@ func scan(ctx context.Context, dialect string, files []file, examples int) (*sum
 			if n := missed.FindStringSubmatch(d.Reason); n != nil {
 				count, _ := strconv.Atoi(n[1]) // digits
 				s.missed += count
-				s.example("", examples, d.Path+": "+d.Reason)
+				line, _ := strconv.Atoi(n[2]) // digits
+				s.example("", examples, fmt.Sprintf("%s:%d: %s", d.Path, line, taker.line(d.Path, line)))
 			}
 		}
 	}
 	return s, nil
 }
 
-var missed = regexp.MustCompile(`^(\d+) statement\(s\) not understood`)
+var missed = regexp.MustCompile(`^(\d+) statement\(s\) not understood, the first in line (\d+)`)
 
 func (s *sum) example(rule string, most int, place string) {
 	if len(s.places[rule]) < most {
@@ -151,19 +152,21 @@ func (t *taker) Add(f report.Finding) {
 		return
 	}
 	t.errors[f.Rule]++
-	line := ""
+	t.example(f.Rule, t.examples, fmt.Sprintf("%s:%d: %s", f.Path, f.Line, t.line(f.Path, f.Line)))
+}
+
+// line of a text, its beginning.
+func (t *taker) line(path string, number int) string {
 	for _, file := range t.texts {
-		if strings.HasSuffix(f.Path, file.name) {
-			if lines := strings.Split(file.text, "\n"); f.Line-1 < len(lines) {
-				line = strings.TrimSpace(lines[f.Line-1])
+		if lines := strings.Split(file.text, "\n"); strings.HasSuffix(path, file.name) && number-1 < len(lines) {
+			line := strings.TrimSpace(lines[number-1])
+			if len(line) > 160 {
+				line = line[:160] + "…"
 			}
-			break
+			return line
 		}
 	}
-	if len(line) > 160 {
-		line = line[:160] + "…"
-	}
-	t.example(f.Rule, t.examples, fmt.Sprintf("%s:%d: %s", f.Path, f.Line, line))
+	return ""
 }
 
 // statements counts what stands between terminators, by the scanner's own lexer.

@@ -89,7 +89,7 @@ var hiveShapes = []string{
 	"create external table if not exists ods_<noun>_df (line string) partitioned by (dt string) row format serde 'org.apache.hadoop.hive.serde2.OpenCSVSerde' with serdeproperties ('separatorChar' = '\\t') stored as textfile location 'hdfs://nn/warehouse/<noun>'",
 	"alter table dwd_<noun>_di add if not exists partition (dt = <date>) location '/warehouse/<noun>'",
 	"msck repair table ods_<noun>_df",
-	"from ods_<noun>_df s\ninsert overwrite table dwd_<noun>_di partition (dt = <date>) select s.user_id, s.amount where s.amount > 0\ninsert overwrite table tmp_<noun> partition (dt = <date>) select s.user_id, s.amount where s.amount <= 0",
+	"from ods_<noun>_df s\ninsert overwrite table dwd_<noun>_di partition (dt = <date>) select s.user_id, s.amount where s.dt = <date> and s.amount > 0\ninsert overwrite table tmp_<noun> partition (dt = <date>) select s.user_id, s.amount where s.dt = <date> and s.amount <= 0",
 	"select /*+ mapjoin(b) */ a.user_id, b.city_name from <table> a join dim_city b on a.city_id = b.city_id where a.dt = <date>",
 	"select <agg> as m from (\n  <query>\n  union all\n  <query>\n) u",
 	"set hive.exec.dynamic.partition.mode = nonstrict",

@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/factgate/factgate/bench/internal/lab"
 )
@@ -25,6 +29,7 @@ type grown struct {
 	*gate
 	api    *lab.Process
 	cursor string // of a task in the middle
+	times  int    // that each row was written, see blowUp; 0 is once
 }
 
 // growing compares read models of different sizes.
@@ -75,6 +80,21 @@ func (b *bench) growing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := b.asking(ctx, queries, all); err != nil {
+		return err
+	}
+	largest := slices.MaxFunc(all, func(a, c *grown) int { return a.tasks - c.tasks })
+	if b.blowUp <= largest.tasks {
+		return nil
+	}
+	if err := largest.blowUp(ctx, b.blowUp/largest.tasks); err != nil {
+		return fmt.Errorf("multiply rows: %w", err)
+	}
+	return b.asking(ctx, queries, []*grown{largest})
+}
+
+// asking measures each query on each read model in turn.
+func (b *bench) asking(ctx context.Context, queries []query, all []*grown) error {
 	for _, q := range queries {
 		for r := range b.rotations {
 			for _, g := range all {
@@ -85,7 +105,7 @@ func (b *bench) growing(ctx context.Context) error {
 				for i := range b.requests + b.requests/10 {
 					took, err := g.ask(ctx, q.text, q.variables(g, i))
 					if err != nil {
-						return fmt.Errorf("%s, %s: %w", q.name, sizeName(g.tasks), err)
+						return fmt.Errorf("%s, %s: %w", q.name, sizeName(g.size()), err)
 					}
 					if i >= b.requests/10 {
 						durations = append(durations, took)
@@ -93,12 +113,60 @@ func (b *bench) growing(ctx context.Context) error {
 				}
 				slices.Sort(durations)
 				c := lab.Cell{P50: lab.Quantile(durations, 0.5), P99: lab.Quantile(durations, 0.99)}
-				b.report.Add(partGrowth, q.name, sizeName(g.tasks), c)
-				b.say("growth, %s, %d/%d  %-14s p50 %6.2f ms  p99 %6.2f ms", q.name, r+1, b.rotations, sizeName(g.tasks), c.P50, c.P99)
+				b.report.Add(partGrowth, q.name, sizeName(g.size()), c)
+				b.say("growth, %s, %d/%d  %-14s p50 %6.2f ms  p99 %6.2f ms", q.name, r+1, b.rotations, sizeName(g.size()), c.P50, c.P99)
 			}
 		}
 	}
 	return nil
+}
+
+// size is how many tasks the tables have, more than the log has if they are blown up.
+func (g *grown) size() int { return g.tasks * max(1, g.times) }
+
+// blowUp writes every row again under other tasks, each time six hours earlier, so
+// that tables and indexes are those of so many times the tasks.
+func (g *grown) blowUp(ctx context.Context, times int) error {
+	g.b.say("growth, %s: every row %d times", sizeName(g.tasks), times)
+	const another = `md5(task_id::text || i)::uuid`
+	then := func(column string) string { return column + ` - i * interval '6 hours'` }
+	type rewritten map[string]string
+	for table, columns := range map[string]rewritten{
+		"tasks": {"task_id": another, "first_position": "first_position + i * $2", "position": "position + i * $2", "rescan_of": "null::uuid",
+			"uploaded_at": then("uploaded_at"), "created_at": then("created_at"), "converged_at": then("converged_at"), "last_event_at": then("last_event_at")},
+		"sub_tasks": {"task_id": another, "started_at": then("started_at"), "ended_at": then("ended_at")},
+		"declines":  {"task_id": another, "at": then("at")},
+		"outcomes":  {"task_id": another, "scan_key": "md5(scan_key::text || i)::uuid", "ended_at": then("ended_at"), "position": "position + i * $2"},
+		"rollups":   {"quarter": then("quarter")},
+	} {
+		schema := ""
+		if err := g.pool.QueryRow(ctx, `select name from live.checkpoint`).Scan(&schema); err != nil {
+			return err
+		}
+		rows, err := g.pool.Query(ctx, `select column_name::text from information_schema.columns where table_schema = $1 and table_name = $2 order by ordinal_position`, schema, table)
+		if err != nil {
+			return err
+		}
+		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		var values []string
+		for _, name := range names {
+			values = append(values, cmp.Or(columns[name], name))
+		}
+		target := pgx.Identifier{schema, table}.Sanitize()
+		if _, err := g.pool.Exec(ctx, fmt.Sprintf(`insert into %s (%s) select %s from %[1]s, generate_series(1, $1::bigint) i where $2::bigint > 0`,
+			target, strings.Join(names, ", "), strings.Join(values, ", ")), times-1, int64(g.end)+1); err != nil {
+			return fmt.Errorf("%s: %w", table, err)
+		}
+	}
+	if _, err := g.pool.Exec(ctx, "vacuum analyze"); err != nil {
+		return err
+	}
+	g.times = times
+	g.cursor = ""
+	return g.middle(ctx)
 }
 
 // query is a question that each read model is asked; no two requests in a row are
@@ -157,7 +225,7 @@ func (b *bench) queries(ctx context.Context, g *grown) ([]query, error) {
 // middle pages to the middle of the list and remembers where that is.
 func (g *grown) middle(ctx context.Context) error {
 	const most = 200
-	for seen := 0; seen < g.tasks/2; {
+	for seen := 0; seen < g.size()/2; {
 		var answer struct {
 			Tasks struct {
 				PageInfo struct {
@@ -166,7 +234,7 @@ func (g *grown) middle(ctx context.Context) error {
 				}
 			}
 		}
-		variables := map[string]any{"first": min(most, g.tasks/2-seen)}
+		variables := map[string]any{"first": min(most, g.size()/2-seen)}
 		if g.cursor != "" {
 			variables["after"] = g.cursor
 		}
@@ -174,7 +242,7 @@ func (g *grown) middle(ctx context.Context) error {
 			return err
 		}
 		if !answer.Tasks.PageInfo.HasNextPage {
-			return fmt.Errorf("the list of %d tasks ends before its middle", g.tasks)
+			return fmt.Errorf("the list of %d tasks ends before its middle", g.size())
 		}
 		g.cursor = answer.Tasks.PageInfo.EndCursor
 		seen += variables["first"].(int)

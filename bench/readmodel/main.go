@@ -32,6 +32,7 @@ type options struct {
 	batches   []int
 	events    int
 	sizes     []int
+	blowUp    int
 	requests  int
 	messageDB bool
 	useEmmett bool
@@ -75,6 +76,7 @@ func parse(args []string, progress io.Writer) (options, error) {
 	list(f, &o.batches, "emmett-batches", []int{1_000, 10_000}, "batch sizes of Emmett; the first rotation finds the best")
 	f.IntVar(&o.events, "events", 1_000, "events of a turn of the live part")
 	list(f, &o.sizes, "tasks", []int{10_000, 100_000}, "tasks of the growth part's read models; the first is what the others are compared with")
+	f.IntVar(&o.blowUp, "blow-up", 1_000_000, "tasks that the largest of them is blown up to by writing its rows again, for the queries; 0 is not at all")
 	f.IntVar(&o.requests, "requests", 300, "times that a turn asks each query")
 	f.BoolVar(&o.messageDB, "message-db", true, "measure message-db (its SQL comes from npm)")
 	f.BoolVar(&o.useEmmett, "emmett", true, "measure Emmett (it comes from npm and needs Node.js)")
@@ -83,7 +85,7 @@ func parse(args []string, progress io.Writer) (options, error) {
 	}
 	if quick {
 		o.rotations, o.tasks, o.emmett, o.batches = 1, 300, 100, []int{1_000}
-		o.events, o.sizes, o.requests = 30, []int{200, 600}, 10
+		o.events, o.sizes, o.blowUp, o.requests = 30, []int{200, 600}, 1_200, 10
 	}
 	if o.rotations < 1 || o.tasks < 1 || o.emmett < 1 || o.batch < 1 || o.events < 1 || o.requests < 1 || len(o.sizes) == 0 || len(o.batches) == 0 ||
 		slices.Min(o.sizes) < 20 || slices.Min(o.batches) < 1 {

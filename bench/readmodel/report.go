@@ -85,11 +85,11 @@ func (r *report) judgeGrowth() {
 				Ratio: flat, Limit: "≤ 1.25×", Verdict: lab.Verdict(flat <= 1.25),
 			})
 		}
-		for _, row := range r.Rows {
-			if row.Part == partGrowth && row.Load != loadGrown && row.Side == sizeName(size) {
-				r.inform(row.Load+", "+sizeName(size)+", p50", row, r.Find(partGrowth, row.Load, sizeName(first)), " ms", lab.P50)
-				r.inform(row.Load+", "+sizeName(size)+", p99", row, r.Find(partGrowth, row.Load, sizeName(first)), " ms", lab.P99)
-			}
+	}
+	for _, row := range r.Rows {
+		if row.Part == partGrowth && row.Load != loadGrown && row.Side != sizeName(first) {
+			r.inform(row.Load+", "+row.Side+", p50", row, r.Find(partGrowth, row.Load, sizeName(first)), " ms", lab.P50)
+			r.inform(row.Load+", "+row.Side+", p99", row, r.Find(partGrowth, row.Load, sizeName(first)), " ms", lab.P99)
 		}
 	}
 }

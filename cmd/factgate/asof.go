@@ -47,12 +47,7 @@ silent, and the findings.
 
 With --at it reads the task's stream itself, not the read model, so it works while
 PostgreSQL is away; findings are those of the attempts of then.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("give one task id: factgate show TASK")
-			}
-			return nil
-		},
+		Args: oneTask("factgate show TASK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			zh, err := chinese(cmd)
 			if err != nil {
@@ -95,7 +90,7 @@ const showQuery = `query Show($id: ID!, $asOf: AsOf) {
     id phase status project version fileName size sha256 uploadedBy uploadedAt createdAt deadline closedCause convergedAt
     observedTypes silent lateFacts revision lastEventAt rescanOf cancelled { reason at } counts { error warning note }
     subTasks { type state attempt startedAt endedAt result kind reason { en zh } counts { error warning note }
-      coverage { eligible seen degraded { path reason } } scanner { name version instance } report parked retryWanted late }
+      coverage { eligible seen degraded { path reason reasonZh } } scanner { name version instance } report parked retryWanted late }
     declined { type code reason { en zh } at late }
     verdict { revision status rule { id when } because { en zh } ruleSet { name version digest } evidence }
   }

@@ -118,7 +118,7 @@ func viewOfRules(s scanners.Scanner) catalogueView {
 	out := catalogueView{Type: about.Type, Rules: []ruleView{}}
 	for _, r := range rulesOf(s) {
 		out.Rules = append(out.Rules, ruleView{ID: r.ID, Severity: string(r.Severity), Message: r.Message, Rationale: r.Rationale,
-			Bad: r.Bad, Good: r.Good, Syntax: r.Syntax, Configure: configuring(r), Suppress: suppressing(about.Type, r), Security: r.Security})
+			Bad: r.Bad, Good: r.Good, Syntax: r.Syntax, Configure: configuring(r), Suppress: suppressing(r), Security: r.Security})
 	}
 	return out
 }
@@ -137,11 +137,11 @@ func configuring(r report.Rule) report.Text {
 }
 
 // suppressing says how to let one place be.
-func suppressing(subTaskType string, r report.Rule) report.Text {
+func suppressing(r report.Rule) report.Text {
 	switch {
 	case r.Security:
 		return report.Text{En: "by an operator's waiver only", Zh: "仅可由运维人员豁免"}
-	case subTaskType == "SQL":
+	case strings.HasPrefix(r.ID, "SQL"): // the ENC rules of that type are about whole files
 		return report.Text{
 			En: fmt.Sprintf("-- noqa: %s reason=…, an entry in .factgate.yml, or a waiver", r.ID),
 			Zh: fmt.Sprintf("-- noqa: %s reason=…，或写入 .factgate.yml，或申请豁免", r.ID),
@@ -165,7 +165,7 @@ func (p *printer) catalogue(s scanners.Scanner) {
 		p.example("  bad:        %s", "  反例：%s", r.Bad)
 		p.example("  good:       %s", "  正例：%s", r.Good)
 		p.say("  configure:  %s", "  配置：%s", p.text(configuring(r)))
-		p.say("  suppress:   %s", "  抑制：%s", p.text(suppressing(about.Type, r)))
+		p.say("  suppress:   %s", "  抑制：%s", p.text(suppressing(r)))
 	}
 	p.say("", "")
 }
@@ -213,7 +213,7 @@ func rulesMarkdown(s scanners.Scanner) string {
 		}
 		block("Breaks it", "反例", r.Bad)
 		block("Does not", "正例", r.Good)
-		configure, suppress := configuring(r), suppressing(about.Type, r)
+		configure, suppress := configuring(r), suppressing(r)
 		fmt.Fprintf(&b, "- Configure: %s\n- 配置：%s\n- Suppress: %s\n- 抑制：%s\n", configure.En, configure.Zh, suppress.En, suppress.Zh)
 	}
 	return b.String()

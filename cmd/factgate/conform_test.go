@@ -1,9 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/internal/conform"
 	"github.com/factgate/factgate/internal/testbench"
 	"github.com/factgate/factgate/scanners"
@@ -81,6 +82,40 @@ func (c conformance) script(t *testing.T, of string, edit func(string) string) (
 	return "exec node " + file
 }
 
+// A key is shown once, by the command that drew it; the server hears its digest only.
+func TestAKeyIsMadeShownOnceAndRevoked(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir(), "--verbose")
+	defer s.kill()
+	cli := func(args ...string) ran { return run(t, append(args, "--server", s.url)...) }
+	got := cli("scanners", "key", "README", "--by", "li", "--lang", "zh")
+	require.Zero(t, got.code, got.errors)
+	require.Contains(t, got.errors, "密钥仅显示这一次")
+	key, ok := scanner.ParseKey(strings.TrimSpace(got.out))
+	require.True(t, ok, got.out)
+	require.Equal(t, key.ID+"  issued by li\n", cli("scanners", "keys", "README").out)
+	poll := func() int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/api/scanners/README/deliveries?wait=0s", nil)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+key.String())
+		req.Header.Set("X-Factgate-Instance", "i")
+		req.Header.Set("X-Factgate-Scanner", "readme/1")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		return resp.StatusCode
+	}
+	require.Equal(t, http.StatusOK, poll())
+	for _, want := range []string{"is revoked\n", "is revoked (it was so already)\n"} {
+		require.Contains(t, cli("scanners", "revoke-key", "README", key.ID, "--reason", "lost").out, want)
+	}
+	require.Equal(t, http.StatusUnauthorized, poll())
+	require.Contains(t, cli("scanners", "keys", "README", "--lang", "zh").out, "没有有效密钥")
+	require.Contains(t, cli("scanners", "revoke-key", "README", "nope", "--reason", "x").errors, "scanner_key.unknown")
+	s.stop(t)
+	require.NotContains(t, s.log.String(), key.String()[24:])
+}
+
 func asItIs(s string) string { return s }
 
 func TestTheExamplesAndABuiltInScannerKeepTheProtocol(t *testing.T) {
@@ -117,6 +152,9 @@ func TestChecksThatNeedADeathAreNotRunWithoutOne(t *testing.T) {
 		require.Equal(t, conform.NotRun, by[name].Status)
 	}
 	require.Contains(t, by[conform.Duplicate].Why.En, "--exec")
+	_, _, by = c.check(t, "NOBODY", "exit 3", "--only", "takes-part,crash-and-takeover")
+	require.Contains(t, by[conform.TakesPart].Why.En, "ended by itself")
+	require.Contains(t, by[conform.Takeover].Why.Zh, "自行退出")
 	require.Contains(t, run(t, "scanner", "conform", "--type", "X", "--server", c.url, "--only", "nope").errors, "there are takes-part, ")
 	require.Contains(t, run(t, "scanner", "conform", "--server", c.url).errors, "type")
 }
@@ -125,9 +163,9 @@ func TestBrokenScannersFailByName(t *testing.T) {
 	t.Parallel()
 	c := newConformance(t)
 	var broken []struct {
-		Name, Of, Fails, Says, Patience string
-		Also                            []string
-		Edits                           [][2]string
+		Name, Of, Fails, Says string
+		Also                  []string
+		Edits                 [][2]string
 	}
 	text, err := os.ReadFile("../../internal/conform/testdata/broken.json")
 	require.NoError(t, err)
@@ -147,7 +185,7 @@ func TestBrokenScannersFailByName(t *testing.T) {
 				return s
 			})
 			only := strings.Join(append(b.Also, b.Fails), ",")
-			got, all, by := c.check(t, name, exec, "--patience", cmp.Or(b.Patience, "20s"), "--only", only)
+			got, all, by := c.check(t, name, exec, "--patience", "20s", "--only", only)
 			require.Equal(t, exitFailed, got.code)
 			require.False(t, all.Conforms)
 			require.Equal(t, conform.Failed, by[b.Fails].Status, "%+v", by[b.Fails])

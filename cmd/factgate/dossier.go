@@ -40,12 +40,7 @@ an SLSA verification summary of the package.
 
   factgate dossier TASK -o task.jsonl
   factgate dossier verify task.jsonl`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("give one task id: factgate dossier TASK -o FILE")
-			}
-			return nil
-		},
+		Args: oneTask("factgate dossier TASK -o FILE"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if d.zh, err = chinese(cmd); err != nil {
 				return err

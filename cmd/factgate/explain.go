@@ -27,12 +27,7 @@ judges by the rule set that the task was opened under.
   factgate explain TASK --at 2026-11-25T08:00:00Z     as of that time
 
 While a task is open it says what the verdict would be if the window closed now.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("give one task id: factgate explain TASK")
-			}
-			return nil
-		},
+		Args: oneTask("factgate explain TASK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			zh, err := chinese(cmd)
 			if err != nil {

@@ -20,12 +20,7 @@ order gives the task's state and its verdict. It reads the task's stream itself,
 not the read model, so it works while PostgreSQL is away.
 
 With --json it prints a JSON array with one fact a line.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("give one task id: factgate history TASK")
-			}
-			return nil
-		},
+		Args: oneTask("factgate history TASK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			zh, err := chinese(cmd)
 			if err != nil {

@@ -450,7 +450,7 @@ func (p *printer) scanned(one scanReport) {
 		one.Type, p.many(one.Counts.Error, "error", "错误"), p.many(one.Counts.Warning, "warning", "警告"), p.many(one.Counts.Note, "note", "提示"),
 		suppressed, c.Seen, p.many(c.Eligible, "file", "文件"))
 	for _, d := range c.Degraded {
-		p.say("  not fully checked: %s %s", "  未完全检查：%s %s", d.Path, d.Reason)
+		p.say("  not fully checked: %s %s", "  未完全检查：%s %s", d.Path, degradedView(d).in(p.zh))
 	}
 	if c.Eligible > 0 && c.Seen == 0 {
 		p.say("  nothing was read: this is not a pass", "  未读取任何文件：不视为通过")

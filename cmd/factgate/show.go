@@ -166,7 +166,7 @@ func (p *printer) unread(t *taskView) {
 	for _, s := range t.SubTasks {
 		for _, d := range s.degraded() {
 			if n++; n <= shownFindings {
-				p.say("  not fully checked by %s: %s %s", "  %s 未完全检查：%s %s", s.Type, d.Path, d.Reason)
+				p.say("  not fully checked by %s: %s %s", "  %s 未完全检查：%s %s", s.Type, d.Path, d.in(p.zh))
 			}
 		}
 	}

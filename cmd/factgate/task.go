@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // taskView is what the client asks of a task.
@@ -40,8 +43,16 @@ func (s subTaskView) degraded() []degradedView {
 }
 
 type degradedView struct {
-	Path   string `json:"path"`
-	Reason string `json:"reason"`
+	Path     string `json:"path"`
+	Reason   string `json:"reason"`
+	ReasonZH string `json:"reasonZh,omitempty"`
+}
+
+func (d degradedView) in(zh bool) string {
+	if zh && d.ReasonZH != "" {
+		return d.ReasonZH
+	}
+	return d.Reason
 }
 
 type countsView struct {
@@ -73,7 +84,7 @@ type verdictView struct {
 const taskQuery = `query Task($id: ID!) {
   task(id: $id) {
     id phase status silent lateFacts
-    subTasks { type state attempt result kind reason { en zh } counts { error warning note } coverage { degraded { path reason } } }
+    subTasks { type state attempt result kind reason { en zh } counts { error warning note } coverage { degraded { path reason reasonZh } } }
     declined { type code reason { en zh } }
     verdict { status rule { id when } because { en zh } }
   }
@@ -176,5 +187,15 @@ func (c *client) history(ctx context.Context, id string, each func(factView) err
 			return nil // a page may be short of what was asked; only an empty one is the end
 		}
 		after = &got.History[n-1].Revision
+	}
+}
+
+// oneTask are the arguments of a command that is about one task.
+func oneTask(usage string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("give one task id: %s", usage)
+		}
+		return nil
 	}
 }

@@ -71,8 +71,29 @@ func alternatives(text string) int {
 
 // Match reports whether the pattern matches a path.
 func (p Pattern) Match(path string) bool {
+	if !strings.HasPrefix(path, p.beginning()) {
+		return false
+	}
 	ok, err := doublestar.Match(string(p), path)
 	return err == nil && ok
+}
+
+// Cost is what Match may cost for a path at worst, in steps that are alike for all
+// patterns: whoever matches a stranger's patterns counts them. A path that begins
+// otherwise costs nothing.
+func (p Pattern) Cost(path string) int {
+	if !strings.HasPrefix(path, p.beginning()) {
+		return 0
+	}
+	return alternatives(string(p)) * len(path)
+}
+
+// beginning is what every path that matches begins with.
+func (p Pattern) beginning() string {
+	if i := strings.IndexAny(string(p), `*?[{\`); i >= 0 {
+		return string(p[:i])
+	}
+	return string(p)
 }
 
 // UnmarshalText is Parse.

@@ -49,3 +49,14 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Cost is at least in the order of what is done, and nothing where the first bytes decide.
+func TestWhatMatchingCosts(t *testing.T) {
+	for text, want := range map[string]int{"legacy/**": 0, "x/**": 7, "x/{a,b}/{c,d}.sql": 28, "**": 7, "x/a.sql": 7, "x/b.sql": 0} {
+		p, err := glob.Parse(text)
+		require.NoError(t, err)
+		require.Equal(t, want, p.Cost("x/a.sql"), text)
+	}
+	require.False(t, glob.Pattern(`x/\a.sql`).Match("y/a.sql"))
+	require.True(t, glob.Pattern(`x/\a.sql`).Match("x/a.sql"), "an escape is no beginning")
+}

@@ -124,7 +124,7 @@ type Keys struct {
 }
 
 type issuedKey struct {
-	ScannerKeyIssued
+	key     ScannerKeyIssued
 	revoked bool
 }
 
@@ -136,8 +136,8 @@ func (k Keys) Admits(key Key) bool {
 	}
 	digest, found := []byte(key.Digest()), 0
 	for _, i := range k.issued {
-		same := subtle.ConstantTimeCompare([]byte(i.SHA256), digest)
-		if i.KeyID == key.ID && !i.revoked {
+		same := subtle.ConstantTimeCompare([]byte(i.key.SHA256), digest)
+		if i.key.KeyID == key.ID && !i.revoked {
 			found |= same
 		}
 	}
@@ -149,14 +149,14 @@ func (k Keys) InForce() []ScannerKeyIssued {
 	out := []ScannerKeyIssued{}
 	for _, i := range k.issued {
 		if !i.revoked {
-			out = append(out, i.ScannerKeyIssued)
+			out = append(out, i.key)
 		}
 	}
 	return out
 }
 
 func (k Keys) find(id string) int {
-	return slices.IndexFunc(k.issued, func(i issuedKey) bool { return i.KeyID == id })
+	return slices.IndexFunc(k.issued, func(i issuedKey) bool { return i.key.KeyID == id })
 }
 
 // EvolveKeys returns the keys after one more fact. It never refuses, and leaves k as
@@ -169,7 +169,7 @@ func EvolveKeys(k Keys, f RecordedKey) Keys {
 	switch f := f.Fact.(type) {
 	case ScannerKeyIssued:
 		if k.find(f.KeyID) < 0 {
-			k.issued = append(slices.Clip(k.issued), issuedKey{ScannerKeyIssued: f})
+			k.issued = append(slices.Clip(k.issued), issuedKey{key: f})
 		}
 	case ScannerKeyRevoked:
 		if i := k.find(f.KeyID); i >= 0 {
@@ -209,7 +209,7 @@ func (c IssueKey) decide(k Keys) ([]KeyFact, error) {
 			MsgZH: "密钥的 id 应为 16 位、SHA-256 应为 64 位小写十六进制数字；请用 factgate scanners key 生成"}
 	}
 	if i := k.find(c.KeyID); i >= 0 {
-		if k.issued[i].SHA256 == c.SHA256 && !k.issued[i].revoked {
+		if k.issued[i].key.SHA256 == c.SHA256 && !k.issued[i].revoked {
 			return nil, nil
 		}
 		return nil, &domain.Error{Kind: domain.Conflict, Rule: "scanner_key.taken",

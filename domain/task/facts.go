@@ -156,6 +156,8 @@ type Coverage struct {
 type Degraded struct {
 	Path   string `json:"path"`
 	Reason string `json:"reason"`
+	// ReasonZH is Reason in Chinese; empty where the scanner gives none.
+	ReasonZH string `json:"reasonZh,omitempty"`
 }
 
 // Blob names a stored blob; its bytes may expire, the fact stays true.

@@ -28,12 +28,13 @@ func Honest(f Fact) error {
 	case SubTaskDeclined:
 		return firstError(honestCode(f.Code), honestReason("reason", f.Reason, true), honestReason("reasonZh", f.ReasonZH, false), honestScanner(f.Scanner))
 	case SubTaskStarted:
-		return firstError(honestAttempt(f.Attempt), honestScanner(f.Scanner))
+		return firstError(honestAttempt(f.Attempt), honestScanner(f.Scanner), honestReason("reason", f.Reason, false), honestReason("reasonZh", f.ReasonZH, false))
 	case SubTaskCompleted:
 		return firstError(honestAttempt(f.Attempt), honestResult(f), honestCounts(f.Summary), honestCoverage(f.Coverage),
 			coveredSomething(f.Coverage), honestReport(f.Report, f.Summary), honestDuration(f.DurationMS))
 	case SubTaskFailed:
 		return honestFailure(f)
+	case ZipUploaded, MainTaskCreated, SubTaskRetryRequested, WindowClosed, MainTaskConverged, MainTaskCancelled, SubTaskDiscarded, SubTaskConsidered, Unreadable:
 	}
 	return nil
 }
@@ -153,6 +154,9 @@ func honestCoverage(c Coverage) error {
 			return dishonest("coverage", "what is degraded has a path", "degraded 的每一项须有 path")
 		}
 		if err := honestReason("degraded.reason", d.Reason, true); err != nil {
+			return err
+		}
+		if err := honestReason("degraded.reasonZh", d.ReasonZH, false); err != nil {
 			return err
 		}
 	}

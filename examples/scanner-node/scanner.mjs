@@ -237,7 +237,7 @@ function scan(files) {
       if (refused) throw new Error(refused);
       text = new TextDecoder("utf-8", { fatal: true }).decode(content);
     } catch (e) {
-      if (coverage.degraded.length < 1000) coverage.degraded.push({ path, reason: refused || "not UTF-8" });
+      if (coverage.degraded.length < 1000) coverage.degraded.push({ path, reason: refused || "not UTF-8", reasonZh: refused ? `无法读取：${refused}` : "不是 UTF-8 编码" });
       continue;
     }
     coverage.seen++;

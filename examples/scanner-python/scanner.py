@@ -175,7 +175,12 @@ def scan(files, package, still_mine):
             found = check(path, content)
         except (ValueError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as e:
             if len(coverage["degraded"]) < 1000:
-                coverage["degraded"].append({"path": path, "reason": (str(e) or "cannot be read")[:500]})
+                why = str(e)
+                coverage["degraded"].append({
+                    "path": path,
+                    "reason": (why or "cannot be read")[:500],
+                    "reasonZh": (f"无法检查：{why}" if why else "无法读取")[:500],
+                })
             continue
         coverage["seen"] += 1
         for one in found:

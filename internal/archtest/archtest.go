@@ -41,13 +41,13 @@ var rules = []rule{
 	{folder: "commands", own: []string{"domain", "eventstore"}, others: []string{"github.com/cenkalti/backoff/v5", "github.com/google/uuid"}},
 	{folder: "coordinator", own: []string{"domain", "commands", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
 	{folder: "scanners", only: true, own: []string{"domain", "commands", "eventstore", "internal/blob", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "github.com/google/uuid"}},
-	{folder: "scanners/sql", own: []string{"domain", "scanners", "internal/xlsx", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
-	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/xlsx", "internal/zippkg"}, others: []string{
+	{folder: "scanners/sql", own: []string{"domain", "scanners", "internal/secrets", "internal/xlsx", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
+	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/secrets", "internal/xlsx", "internal/zippkg"}, others: []string{
 		"go.yaml.in/yaml/v3", "golang.org/x/text"}},
 	{folder: "scanners/external", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v3"}},
 	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"golang.org/x/text"}},
-	{folder: "scanners/openapi", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "golang.org/x/text"}},
-	{folder: "scanners/wedata", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
+	{folder: "scanners/openapi", own: []string{"domain", "scanners", "internal/secrets", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "golang.org/x/text"}},
+	{folder: "scanners/wedata", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/secrets", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
 	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
 	{folder: "queries", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5"}},
 	{folder: "console"},
@@ -60,6 +60,7 @@ var rules = []rule{
 	{folder: "internal/conform", own: []string{"commands", "domain"}},
 	{folder: "internal/retention", own: []string{"domain", "eventstore", "internal/blob"}},
 	{folder: "internal/sarif", own: []string{"domain"}, others: []string{"github.com/owenrumney/go-sarif/v3"}},
+	{folder: "internal/secrets"},
 	{folder: "internal/zippkg", others: []string{"golang.org/x/text"}},
 	{folder: "internal/xlsx", own: []string{"internal/zippkg"}, others: []string{"golang.org/x/text"}},
 	{folder: "internal/testbench", own: []string{"commands", "domain", "eventstore", "internal/blob", "internal/pgdev"}, others: []string{

@@ -99,6 +99,7 @@ func TestFaultsAreNamed(t *testing.T) {
 		})
 	}
 	k := &kit{Options: Options{Type: "X"}}
+	require.Empty(t, k.faults(aTask, seen{facts: []Fact{{Type: "SubTaskPaused", Data: []byte(`{"subTaskType":"Y"}`)}}}), "another's")
 	for name, f := range map[string]Fact{
 		"a field more":    {ID: "x", Type: "SubTaskStarted", Data: []byte(`{"taskId":"` + aTask + `","subTaskType":"X","attempt":1,"scanner":{},"mood":1}`)},
 		"a field less":    {ID: "x", Type: "SubTaskStarted", Data: []byte(`{"subTaskType":"X","attempt":1}`)},

@@ -36,7 +36,8 @@ func (o Options) start(ctx context.Context) (*instance, error) {
 		}
 		env = append(env, name+"="+u.String())
 	}
-	i.cmd = exec.Command("sh", "-c", o.Exec)
+	i.cmd = exec.CommandContext(ctx, "sh", "-c", o.Exec)
+	i.cmd.Cancel = func() error { return syscall.Kill(-i.cmd.Process.Pid, syscall.SIGKILL) }
 	i.cmd.Env = env
 	i.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that what sh started dies with it
 	if o.Output != nil {

@@ -3,6 +3,7 @@ package conform
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/factgate/factgate/commands"
@@ -36,6 +37,9 @@ func (k *kit) faults(id string, s seen) map[string][]report.Text {
 	started, over := map[int]int{}, map[int]int{}
 	newest := 0
 	for _, f := range s.facts {
+		if of := typeOf(f); !isKnown(f.Type) && of != k.Type && of != "" {
+			continue // another scanner's
+		}
 		if !isKnown(f.Type) {
 			add(Shapes, fmt.Sprintf("%.60q is no fact of a task; the task now ends as FAILED, since nobody can read it", f.Type), fmt.Sprintf("%.60q 不是任务的事实；该任务会因无法读取而以 FAILED 结束", f.Type))
 			continue
@@ -88,19 +92,17 @@ func (k *kit) faults(id string, s seen) map[string][]report.Text {
 // dishonest sorts what contradicts itself under the check that names it.
 func (k *kit) dishonest(fact task.Fact, add func(check, en, zh string)) {
 	var e *domain.Error
-	switch err := task.Honest(fact); domain.RuleOf(err) {
-	case "":
+	if !errors.As(task.Honest(fact), &e) {
 		return
-	case "fact.coverage", "fact.result":
-		e = err.(*domain.Error)
-		add(CoverageHonest, task.TypeName(fact)+": "+e.Msg, task.TypeName(fact)+"："+e.MsgZH)
-	case "fact.report":
-		e = err.(*domain.Error)
-		add(ReportReadable, task.TypeName(fact)+": "+e.Msg, task.TypeName(fact)+"："+e.MsgZH)
-	default:
-		e = err.(*domain.Error)
-		add(Shapes, task.TypeName(fact)+": "+e.Msg, task.TypeName(fact)+"："+e.MsgZH)
 	}
+	check := Shapes
+	switch e.Rule {
+	case "fact.coverage", "fact.result":
+		check = CoverageHonest
+	case "fact.report":
+		check = ReportReadable
+	}
+	add(check, task.TypeName(fact)+": "+e.Msg, task.TypeName(fact)+"："+e.MsgZH)
 }
 
 // strictly decodes a fact and refuses fields that do not exist or are missing.

@@ -173,7 +173,7 @@ func (k *kit) await(id string, patience time.Duration, holds func(seen) bool) (s
 		if s, err = k.look(id); err != nil || holds(s) {
 			return s, err == nil, err
 		}
-		if time.Now().After(deadline) {
+		if time.Now().After(deadline) || k.gone() {
 			return s, false, nil
 		}
 		select {
@@ -181,6 +181,19 @@ func (k *kit) await(id string, patience time.Duration, holds func(seen) bool) (s
 		case <-k.ctx.Done():
 			return s, false, k.ctx.Err()
 		}
+	}
+}
+
+// gone reports whether the scanner that the kit runs has ended by itself.
+func (k *kit) gone() bool {
+	if k.running == nil {
+		return false
+	}
+	select {
+	case <-k.running.done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -195,6 +208,9 @@ func (k *kit) probe(path string, patience time.Duration) (s seen, ok bool, err e
 
 // notHeard words a scanner that says nothing.
 func (k *kit) notHeard(s seen, patience time.Duration) (en, zh string) {
+	if k.gone() {
+		return "the scanner ended by itself; see what it wrote, with --output FILE", "扫描器自行退出；请用 --output 文件 查看其输出"
+	}
 	if s.joins {
 		return fmt.Sprintf("attempt %d was begun and not ended within %s", s.mine.Attempt, patience), fmt.Sprintf("第 %d 次尝试已开始，但 %s 内未结束", s.mine.Attempt, patience)
 	}
@@ -290,7 +306,8 @@ func (k *kit) atTheEnd(check string, m mode) (id string, ok bool, err error) {
 	case <-reached:
 		return id, true, nil
 	case <-k.running.done:
-		k.failed(check, "the scanner ended by itself; see what it wrote", "扫描器自行退出；请查看其输出")
+		en, zh := k.notHeard(seen{}, 0)
+		k.failed(check, en, zh)
 	case <-timer.C:
 		s, err := k.look(id)
 		if err != nil {

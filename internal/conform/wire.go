@@ -164,7 +164,7 @@ func (w *wire) carry(from net.Conn, target string) {
 	defer w.drop(to)
 	var both sync.WaitGroup
 	both.Go(func() {
-		defer from.Close()
+		defer func() { _ = from.Close() }()
 		w.copy(from, to, false)
 	})
 	w.copy(to, from, true)

@@ -22,7 +22,7 @@ const wholeTask = `fragment whole on Task {
 	id phase status project version fileName size sha256 uploadedBy uploadedAt createdAt deadline convergedAt closedCause
 	observedTypes lastEventAt lateFacts counts { error warning note }
 	subTasks { type state attempt scanner { name version instance rulesDigest configDigest } startedAt endedAt result kind reason { en zh }
-		counts { error warning note } coverage { eligible seen degraded { path reason } } durationMs report parked retryWanted late }
+		counts { error warning note } coverage { eligible seen degraded { path reason reasonZh } } durationMs report parked retryWanted late }
 	declined { type code reason { en zh } scanner { name } at late } silent
 	verdict { revision status rule { id when } because { en zh } ruleSet { name version digest } evidence observedTypes succeeded failed errored unfinished declined }
 	findings(first: 3) { nodes { type rule severity message { en zh } path line column cell pointer suppressed } pageInfo { hasNextPage endCursor } }

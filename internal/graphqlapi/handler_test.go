@@ -91,7 +91,7 @@ const everything = `{
 	rescanOf rescans cancelled { reason at }
 	observedTypes lastEventAt lateFacts revision counts { error warning note }
 	subTasks { type state attempt scanner { name version instance rulesDigest configDigest } startedAt endedAt result kind reason { en zh }
-		counts { error warning note } coverage { eligible seen degraded { path reason } } durationMs report parked retryWanted late }
+		counts { error warning note } coverage { eligible seen degraded { path reason reasonZh } } durationMs report parked retryWanted late }
 	declined { type code reason { en zh } scanner { name } at late }
 	silent
 	verdict { revision status rule { id when } because { en zh } ruleSet { name version digest } evidence observedTypes succeeded failed errored unfinished declined }

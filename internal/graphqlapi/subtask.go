@@ -117,8 +117,9 @@ func (r *coverageResolver) Degraded() []*degradedResolver {
 
 type degradedResolver struct{ d task.Degraded }
 
-func (r *degradedResolver) Path() string   { return r.d.Path }
-func (r *degradedResolver) Reason() string { return r.d.Reason }
+func (r *degradedResolver) Path() string      { return r.d.Path }
+func (r *degradedResolver) Reason() string    { return r.d.Reason }
+func (r *degradedResolver) ReasonZh() *string { return given(r.d.ReasonZH) }
 
 type declineResolver struct{ d queries.Decline }
 

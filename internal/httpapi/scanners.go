@@ -124,6 +124,14 @@ type delivery struct {
 		Size     int64  `json:"size"`
 		FileName string `json:"fileName"`
 	} `json:"package"`
+	Configuration *told `json:"configuration,omitempty"`
+}
+
+// told is what operators have said of the type for the task's project.
+type told struct {
+	Project string `json:"project"`
+	Digest  string `json:"digest"`
+	Text    string `json:"text"`
 }
 
 // poll takes GET /api/scanners/{type}/deliveries?wait=30s&max=1.
@@ -158,6 +166,9 @@ func (a *api) poll(w http.ResponseWriter, r *http.Request, who scanners.Worker) 
 		d.Cause.ID, d.Cause.Type = l.Cause.ID, task.TypeName(l.Cause.Fact)
 		d.Package.URL, d.Package.Key, d.Package.SHA256 = "/api/tasks/"+l.TaskID+"/package", l.Upload.FilePath, l.Upload.SHA256
 		d.Package.Size, d.Package.FileName = l.Upload.Size, l.Upload.FileName
+		if c := l.Configuration; c != nil {
+			d.Configuration = &told{c.Project, c.Digest, c.Text}
+		}
 		out.Deliveries = append(out.Deliveries, d)
 	}
 	answer(w, http.StatusOK, out)
@@ -258,7 +269,7 @@ func (a *api) fact(w http.ResponseWriter, r *http.Request, who scanners.Worker) 
 func (a *api) record(ctx context.Context, who scanners.Worker, taskID, lease string, f task.Fact) (done commands.Done, attempt int, err error) {
 	switch f := f.(type) {
 	case task.SubTaskStarted:
-		done, attempt, err = a.Channel.Start(ctx, who, taskID, lease)
+		done, attempt, err = a.Channel.Start(ctx, who, taskID, lease, report.Text{En: f.Reason, Zh: f.ReasonZH})
 	case task.SubTaskDeclined:
 		done, err = a.Channel.StayAway(ctx, who, taskID, lease, scanners.Decline(f.Code, report.Text{En: f.Reason, Zh: f.ReasonZH}))
 	case task.SubTaskCompleted:
@@ -282,9 +293,9 @@ func (a *api) record(ctx context.Context, who scanners.Worker, taskID, lease str
 func factOf(who scanners.Worker, taskID, name string, data []byte) (task.Fact, error) {
 	switch name {
 	case "SubTaskStarted":
-		var f struct{}
+		var f struct{ Reason, ReasonZh string }
 		err := readFact(data, &f)
-		return task.SubTaskStarted{TaskID: taskID, Type: who.Type, Attempt: 1, Scanner: who.Scanner}, err
+		return task.SubTaskStarted{TaskID: taskID, Type: who.Type, Attempt: 1, Scanner: who.Scanner, Reason: f.Reason, ReasonZH: f.ReasonZh}, err
 	case "SubTaskDeclined":
 		var f struct{ Code, Reason, ReasonZh string }
 		err := readFact(data, &f)

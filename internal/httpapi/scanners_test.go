@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/commands"
+	"github.com/factgate/factgate/domain/project"
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/domain/task"
@@ -89,6 +90,7 @@ type lease struct {
 	TookPart                   bool
 	Attempt, AttemptsLeft      int
 	Package                    struct{ URL, SHA256 string }
+	Configuration              struct{ Project, Digest, Text string }
 	Cause                      struct{ ID, Type string }
 }
 
@@ -242,6 +244,35 @@ func TestAScannerOverHTTPDeclines(t *testing.T) {
 	}
 	require.Equal(t, "ack", w.settle(l, "ack", "").End)
 	require.Equal(t, []string{"SubTaskDeclined"}, g.names(id))
+}
+
+// What operators say of a type reaches its scanners, wherever they are.
+func TestAConfigurationReachesAScannerOverHTTP(t *testing.T) {
+	g := newGate(t)
+	w := worker{g, g.serve(quick).url, "one"}
+	const text = "settings: {limit: 3}\n"
+	_, err := g.commands.ConfigureScanner(t.Context(), "dw", project.ConfigureScanner{Type: "README", Text: text, By: "li"})
+	require.NoError(t, err)
+	id := g.open()
+	l := w.next()
+	require.Equal(t, text, l.Configuration.Text)
+	require.Equal(t, "dw", l.Configuration.Project)
+	require.Equal(t, 1, w.say(id, l.Lease, "SubTaskStarted", `{"reason":"1 README","reasonZh":"1 个 README"}`).Attempt)
+	require.True(t, w.say(id, l.Lease, "SubTaskCompleted", pass(1)).Changed)
+	facts, err := g.commands.Load(t.Context(), id)
+	require.NoError(t, err)
+	for _, r := range facts {
+		if f, ok := r.Fact.(task.SubTaskStarted); ok {
+			require.Equal(t, l.Configuration.Digest, f.Configuration.Digest)
+			require.Equal(t, "1 个 README", f.ReasonZH)
+		}
+	}
+	require.Equal(t, "ack", w.settle(l, "ack", "").End)
+
+	_, err = g.commands.ConfigureScanner(t.Context(), "dw", project.ConfigureScanner{Type: "README", Text: "enabled: false", By: "li"})
+	require.NoError(t, err)
+	id = g.open()
+	testbench.Await(t, g.commands, id, "declined, though nobody asks", func(s task.State) bool { return s.Declined["README"].Code == scanners.Disabled })
 }
 
 func TestNobodySpeaksForATypeWithoutItsKey(t *testing.T) {

@@ -177,7 +177,7 @@ func (r Run) invocation(zh bool) *sarif.Invocation {
 		notify("error", in(r.Failure, zh), "")
 	}
 	for _, d := range r.Coverage.Degraded {
-		notify("warning", d.Reason, d.Path)
+		notify("warning", in(report.Text{En: d.Reason, Zh: d.ReasonZH}, zh), d.Path)
 	}
 	return out
 }

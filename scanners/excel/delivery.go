@@ -154,11 +154,11 @@ func newDelivery(t *template, limits Limits, files *packageFiles) *delivery {
 	}
 }
 
-func (d *delivery) degrade(path, format string, args ...any) {
+func (d *delivery) degrade(path string, reason report.Text) {
 	const most = 200 // coverage travels in a fact
 	d.degraded++
 	if len(d.coverage.Degraded) < most {
-		d.coverage.Degraded = append(d.coverage.Degraded, task.Degraded{Path: path, Reason: fmt.Sprintf(format, args...)})
+		d.coverage.Degraded = append(d.coverage.Degraded, task.Degraded{Path: path, Reason: reason.En, ReasonZH: reason.Zh})
 	}
 }
 
@@ -169,7 +169,7 @@ func (d *delivery) cannotRead(path string, err error) error {
 		return err // or nil
 	}
 	d.coverage.Eligible++
-	d.degrade(path, "not read: %s", w.Message)
+	d.degrade(path, report.Text{En: "not read: " + w.Message, Zh: "未读取：" + w.MessageZH})
 	if w.Fault != xlsx.Limit {
 		d.unreadable = append(d.unreadable, unreadable{path, w})
 	}
@@ -183,7 +183,10 @@ func (d *delivery) add(ctx context.Context, path string, w *xlsx.Workbook) error
 	b := book{path: path, macros: w.Macros, links: w.Links}
 	for i, sheet := range w.Sheets {
 		if i == d.limits.Sheets {
-			d.degrade(path, "only the first %d of %d sheets were looked at", i, len(w.Sheets))
+			d.degrade(path, report.Text{
+				En: fmt.Sprintf("only the first %d of %d sheets were looked at", i, len(w.Sheets)),
+				Zh: fmt.Sprintf("共 %d 个工作表，仅检查了前 %d 个", len(w.Sheets), i),
+			})
 			break
 		}
 		t, secrets, err := d.readSheet(ctx, path, w, sheet)
@@ -258,7 +261,10 @@ func (d *delivery) readSheet(ctx context.Context, path string, w *xlsx.Workbook,
 		r := rows.Row()
 		if s.cells += len(r.Cells); s.cells > d.limits.Cells {
 			if s.table != nil {
-				d.degrade(path, "%s: rows after %d were not read: more than %d cells", quoteSheet(sheet.Name), r.Number-1, d.limits.Cells)
+				d.degrade(path, report.Text{
+					En: fmt.Sprintf("%s: rows after %d were not read: more than %d cells", quoteSheet(sheet.Name), r.Number-1, d.limits.Cells),
+					Zh: fmt.Sprintf("工作表“%s”：单元格超过 %d 个，第 %d 行之后未读取", sheet.Name, d.limits.Cells, r.Number-1),
+				})
 			}
 			break
 		}
@@ -293,10 +299,16 @@ func (d *delivery) readSheet(ctx context.Context, path string, w *xlsx.Workbook,
 	s.table.merged = s.inTable(rows.Merged())
 	s.fillMerged()
 	if s.wide {
-		d.degrade(path, "%s: columns after %d were not read", quoteSheet(sheet.Name), d.limits.Columns)
+		d.degrade(path, report.Text{
+			En: fmt.Sprintf("%s: columns after %d were not read", quoteSheet(sheet.Name), d.limits.Columns),
+			Zh: fmt.Sprintf("工作表“%s”：第 %d 列之后未读取", sheet.Name, d.limits.Columns),
+		})
 	}
 	if s.long {
-		d.degrade(path, "%s: cells of more than %d bytes were not read", quoteSheet(sheet.Name), d.limits.CellBytes)
+		d.degrade(path, report.Text{
+			En: fmt.Sprintf("%s: cells of more than %d bytes were not read", quoteSheet(sheet.Name), d.limits.CellBytes),
+			Zh: fmt.Sprintf("工作表“%s”：超过 %d 字节的单元格未读取", sheet.Name, d.limits.CellBytes),
+		})
 	}
 	return s.table, s.secrets.found, nil
 }
@@ -326,8 +338,10 @@ func (s *sheetReader) begin(h header) bool {
 }
 
 func (s *sheetReader) tooMany(row int) {
-	s.degrade(s.path, "%s: rows from %d on were not read: the package has more than %d rows or %d MiB of text",
-		quoteSheet(s.sheet.Name), row, s.limits.Rows, s.limits.TextBytes>>20)
+	s.degrade(s.path, report.Text{
+		En: fmt.Sprintf("%s: rows from %d on were not read: the package has more than %d rows or %d MiB of text", quoteSheet(s.sheet.Name), row, s.limits.Rows, s.limits.TextBytes>>20),
+		Zh: fmt.Sprintf("工作表“%s”：安装包的表格超过 %d 行或文本超过 %d MiB，从第 %d 行起未读取", s.sheet.Name, s.limits.Rows, s.limits.TextBytes>>20, row),
+	})
 }
 
 // add takes a row, and reports false when there is no room for more.
@@ -636,7 +650,10 @@ func (d *delivery) keep(ref reference) {
 		d.references = append(d.references, ref)
 	} else if !d.cut {
 		d.cut = true
-		d.degrade(ref.table.path, "only the first %d dependencies of the package were checked", d.limits.References)
+		d.degrade(ref.table.path, report.Text{
+			En: fmt.Sprintf("only the first %d dependencies of the package were checked", d.limits.References),
+			Zh: fmt.Sprintf("仅检查了安装包的前 %d 个依赖", d.limits.References),
+		})
 	}
 }
 

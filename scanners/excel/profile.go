@@ -20,13 +20,13 @@ import (
 type profile struct {
 	Columns       map[string][]string `yaml:"columns"`
 	Required      [][]string          `yaml:"required"`
-	IgnoreColumns []string            `yaml:"ignore_columns"`
+	IgnoreColumns []string            `yaml:"ignoreColumns"`
 	Sheets        struct {
 		Jobs         []string `yaml:"jobs"`
 		Dependencies []string `yaml:"dependencies"`
 	} `yaml:"sheets"`
-	JobTypes     map[string]jobType  `yaml:"job_types"`
-	VirtualTypes []string            `yaml:"virtual_types"`
+	JobTypes     map[string]jobType  `yaml:"jobTypes"`
+	VirtualTypes []string            `yaml:"virtualTypes"`
 	Cycles       map[string][]string `yaml:"cycles"`
 	Booleans     map[string][]string `yaml:"booleans"`
 	Names        struct {
@@ -39,9 +39,9 @@ type profile struct {
 	} `yaml:"owners"`
 	Ranges     map[string][]int `yaml:"ranges"`
 	Priorities []string         `yaml:"priorities"`
-	RetryMost  int              `yaml:"retry_most"`
+	RetryMost  int              `yaml:"retryMost"`
 	Scripts    struct {
-		InPackage string   `yaml:"in_package"`
+		InPackage string   `yaml:"inPackage"`
 		Roots     []string `yaml:"roots"`
 	} `yaml:"scripts"`
 }
@@ -87,8 +87,8 @@ func (p *profile) check() []problem {
 	for _, name := range slices.Sorted(maps.Keys(p.Columns)) {
 		known(fieldNames(), column, "columns", name)
 	}
-	if len(p.Columns["job_name"]) == 0 {
-		refuse("at least one header is needed: a sheet is found by it", "至少需要一个表头：据此识别作业表", "columns", "job_name")
+	if len(p.Columns["jobName"]) == 0 {
+		refuse("at least one header is needed: a sheet is found by it", "至少需要一个表头：据此识别作业表", "columns", "jobName")
 	}
 	taken := map[string]string{}
 	for _, name := range fieldNames() {
@@ -126,7 +126,7 @@ func (p *profile) check() []problem {
 	for _, name := range slices.Sorted(maps.Keys(p.JobTypes)) {
 		for _, ext := range p.JobTypes[name].Scripts {
 			if ext != path.Ext(ext) || len(ext) < 2 || ext != strings.ToLower(ext) {
-				refuse(fmt.Sprintf("%q is no ending of a file; write it like .sql", ext), fmt.Sprintf("“%s”不是文件扩展名；请写成 .sql 的形式", ext), "job_types", name, "scripts")
+				refuse(fmt.Sprintf("%q is no ending of a file; write it like .sql", ext), fmt.Sprintf("“%s”不是文件扩展名；请写成 .sql 的形式", ext), "jobTypes", name, "scripts")
 			}
 		}
 	}
@@ -134,13 +134,13 @@ func (p *profile) check() []problem {
 		refuse("a number of characters above 0 is needed, such as 128", "需要大于 0 的字符数，如 128", "names", "longest")
 	}
 	if p.RetryMost < 0 {
-		refuse("a number of retries of 0 or more is needed, such as 10", "需要大于等于 0 的重试次数，如 10", "retry_most")
+		refuse("a number of retries of 0 or more is needed, such as 10", "需要大于等于 0 的重试次数，如 10", "retryMost")
 	}
 	if _, err := regexp.Compile(p.Owners.Pattern); err != nil {
 		refuse(fmt.Sprintf("this is no regular expression: %v", err), fmt.Sprintf("不是合法的正则表达式：%v", err), "owners", "pattern")
 	}
 	if v := p.Scripts.InPackage; v != "auto" && v != "always" && v != "never" {
-		refuse("one of auto, always, never is needed", "应为 auto、always 或 never", "scripts", "in_package")
+		refuse("one of auto, always, never is needed", "应为 auto、always 或 never", "scripts", "inPackage")
 	}
 	return wrong
 }

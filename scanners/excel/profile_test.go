@@ -55,7 +55,7 @@ func TestSettingsAreLaidOverTheDefault(t *testing.T) {
 	s, err := configured(t, "columns: {owner: [经办人]}\nranges: {retry: [0, 3]}\nowners: {pattern: '[a-z]+'}")
 	require.NoError(t, err)
 	p := newProfile()
-	require.Equal(t, p.Columns["job_name"], s.template.Columns["job_name"])
+	require.Equal(t, p.Columns["jobName"], s.template.Columns["jobName"])
 	require.Equal(t, []string{"经办人"}, s.template.Columns["owner"])
 	require.Equal(t, []int{0, 3}, s.template.Ranges["retry"])
 	require.Equal(t, p.Ranges["priority"], s.template.Ranges["priority"])
@@ -70,23 +70,23 @@ func TestSettingsAreLaidOverTheDefault(t *testing.T) {
 
 func TestSettingsThatMakeNoSense(t *testing.T) {
 	for settings, want := range map[string]string{
-		"columns: {jobname: [a]}":                            "line 1, column 20: columns: jobname: there is no such column; there are job_name",
-		"columns: {job_name: []}":                            "columns: job_name: at least one header",
-		"columns: {owner: [命令]}":                             `columns: owner: the header "命令" already stands for command`,
-		"columns: {owner: ['（x）']}":                          "says nothing",
-		"required: [[]]":                                     "required: entry 1 is empty",
-		"required: [[nobody]]":                               "required: nobody: there is no such column",
-		"cycles: {fortnight: [f]}":                           "cycles: fortnight: there is no such cycle; there are minute",
-		"booleans: {maybe: [m]}":                             "booleans: maybe: there is no such value",
-		"ranges: {age: [1, 2]}":                              "ranges: age: there is no such range",
-		"ranges: {retry: [3, 1]}":                            "ranges: retry: two numbers",
-		"job_types: {sql: {scripts: [sql]}}":                 `job_types: sql: scripts: "sql" is no ending`,
-		"names: {longest: 0}":                                "names: longest",
-		"retry_most: -1":                                     "retry_most",
-		"owners: {pattern: '('}":                             "owners: pattern",
-		"retry_most: many":                                   "here must be a whole number",
-		"colums: {}":                                         "colums",
-		"names: {longest: 0}\nscripts:\n  in_package: maybe": "line 3, column 15: scripts: in_package: one of auto",
+		"columns: {jobname: [a]}":                           "line 1, column 20: columns: jobname: there is no such column; there are jobName",
+		"columns: {jobName: []}":                            "columns: jobName: at least one header",
+		"columns: {owner: [命令]}":                            `columns: owner: the header "命令" already stands for command`,
+		"columns: {owner: ['（x）']}":                         "says nothing",
+		"required: [[]]":                                    "required: entry 1 is empty",
+		"required: [[nobody]]":                              "required: nobody: there is no such column",
+		"cycles: {fortnight: [f]}":                          "cycles: fortnight: there is no such cycle; there are minute",
+		"booleans: {maybe: [m]}":                            "booleans: maybe: there is no such value",
+		"ranges: {age: [1, 2]}":                             "ranges: age: there is no such range",
+		"ranges: {retry: [3, 1]}":                           "ranges: retry: two numbers",
+		"jobTypes: {sql: {scripts: [sql]}}":                 `jobTypes: sql: scripts: "sql" is no ending`,
+		"names: {longest: 0}":                               "names: longest",
+		"retryMost: -1":                                     "retryMost",
+		"owners: {pattern: '('}":                            "owners: pattern",
+		"retryMost: many":                                   "here must be a whole number",
+		"colums: {}":                                        "colums",
+		"names: {longest: 0}\nscripts:\n  inPackage: maybe": "line 3, column 14: scripts: inPackage: one of auto",
 	} {
 		_, err := configured(t, settings)
 		var placed *strictyaml.Error

@@ -12,6 +12,7 @@ import (
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/internal/cron"
+	"github.com/factgate/factgate/internal/secrets"
 	"github.com/factgate/factgate/internal/xlsx"
 	"github.com/factgate/factgate/scanners"
 )
@@ -30,7 +31,7 @@ type rule struct {
 
 func rulesDigest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n", rulesVersion)
+	fmt.Fprintf(h, "%s %s\n", rulesVersion, secrets.Version)
 	for _, r := range rules {
 		fmt.Fprintf(h, "%s %s %q %q\n", r.ID, r.Severity, r.Message.En, r.Rationale.En)
 	}
@@ -66,7 +67,10 @@ func (d *delivery) run(ctx context.Context, out scanners.Findings) error {
 			return ctx.Err()
 		}
 		if c.count > keptPerRule {
-			d.degrade("", "%s: only the first %d of %d findings are reported", r.ID, keptPerRule, c.count)
+			d.degrade("", report.Text{
+				En: fmt.Sprintf("%s: only the first %d of %d findings are reported", r.ID, keptPerRule, c.count),
+				Zh: fmt.Sprintf("%s：共发现 %d 个问题，仅报告前 %d 个", r.ID, c.count, keptPerRule),
+			})
 		}
 	}
 	slices.SortStableFunc(c.found, func(a, b placed) int {

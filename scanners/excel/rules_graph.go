@@ -79,7 +79,10 @@ func unknownDependency(c *check) {
 		// One of the names that nobody has computed may be the one.
 		for _, ref := range c.references {
 			if ref.outcome == outcomeUnknown {
-				c.degrade(ref.table.path, "%s: dependencies on unknown jobs were not judged: the names of some jobs are formulas without a value", quoteSheet(ref.table.sheet))
+				c.degrade(ref.table.path, report.Text{
+					En: quoteSheet(ref.table.sheet) + ": dependencies on unknown jobs were not judged: the names of some jobs are formulas without a value",
+					Zh: fmt.Sprintf("工作表“%s”：部分作业名是没有结果值的公式，因此未判断依赖的作业是否存在", ref.table.sheet),
+				})
 				break
 			}
 		}

@@ -270,8 +270,8 @@ func missingScript(c *check) {
 		}
 		at := cellOf(t, s.first, ref.field)
 		c.at(t, s.first.number, ref.field, report.Warning, "|"+fields[ref.field].name, report.Text{
-			En: fmt.Sprintf("The package holds no scripts that end in %s, and %s (first in %s); add them, or say that they are delivered elsewhere (scripts: in_package: never).", strings.Join(s.endings, ", "), jobs, at),
-			Zh: fmt.Sprintf("安装包中没有扩展名为 %s 的脚本，而该表有 %d 个作业引用了此类脚本（首个在 %s）；请补充脚本，或在配置中声明脚本另行交付（scripts: in_package: never）。", strings.Join(s.endings, "、"), s.count, at),
+			En: fmt.Sprintf("The package holds no scripts that end in %s, and %s (first in %s); add them, or say that they are delivered elsewhere (scripts: inPackage: never).", strings.Join(s.endings, ", "), jobs, at),
+			Zh: fmt.Sprintf("安装包中没有扩展名为 %s 的脚本，而该表有 %d 个作业引用了此类脚本（首个在 %s）；请补充脚本，或在配置中声明脚本另行交付（scripts: inPackage: never）。", strings.Join(s.endings, "、"), s.count, at),
 		})
 	}
 }

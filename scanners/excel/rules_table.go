@@ -92,8 +92,8 @@ func unknownHeader(c *check) {
 				continue
 			}
 			message := report.Text{
-				En: fmt.Sprintf("The column %q is not part of the template and is not read; remove it, or add it to the profile (ignore_columns).", odd.text),
-				Zh: fmt.Sprintf("列“%s”不属于模板，不会被读取；请删除该列，或将其加入配置的 ignore_columns。", odd.text),
+				En: fmt.Sprintf("The column %q is not part of the template and is not read; remove it, or add it to the profile (ignoreColumns).", odd.text),
+				Zh: fmt.Sprintf("列“%s”不属于模板，不会被读取；请删除该列，或将其加入配置的 ignoreColumns。", odd.text),
 			}
 			if odd.near < fieldCount {
 				message = report.Text{

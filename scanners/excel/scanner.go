@@ -1,6 +1,7 @@
 package excel
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -51,23 +52,16 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		WorkbookBytes: orDefault(l.WorkbookBytes, 20<<20),
-		UnzippedBytes: orDefault(l.UnzippedBytes, 512<<20),
-		Sheets:        orDefault(l.Sheets, 200),
-		Columns:       orDefault(l.Columns, 1000),
-		Cells:         orDefault(l.Cells, 5_000_000),
-		CellBytes:     orDefault(l.CellBytes, 128<<10),
-		Rows:          orDefault(l.Rows, 200_000),
-		TextBytes:     orDefault(l.TextBytes, 128<<20),
-		References:    orDefault(l.References, 500_000),
+		WorkbookBytes: cmp.Or(l.WorkbookBytes, 20<<20),
+		UnzippedBytes: cmp.Or(l.UnzippedBytes, 512<<20),
+		Sheets:        cmp.Or(l.Sheets, 200),
+		Columns:       cmp.Or(l.Columns, 1000),
+		Cells:         cmp.Or(l.Cells, 5_000_000),
+		CellBytes:     cmp.Or(l.CellBytes, 128<<10),
+		Rows:          cmp.Or(l.Rows, 200_000),
+		TextBytes:     cmp.Or(l.TextBytes, 128<<20),
+		References:    cmp.Or(l.References, 500_000),
 	}
-}
-
-func orDefault[N int | int64](n, otherwise N) N {
-	if n > 0 {
-		return n
-	}
-	return otherwise
 }
 
 func (l Limits) ofReader() xlsx.Limits {

@@ -50,27 +50,27 @@ var fields = [fieldCount]struct {
 	name  string
 	label report.Text
 }{
-	fieldJob:           {"job_name", report.Text{En: "job name", Zh: "作业名"}},
+	fieldJob:           {"jobName", report.Text{En: "job name", Zh: "作业名"}},
 	fieldProject:       {"project", report.Text{En: "project", Zh: "项目"}},
 	fieldFlow:          {"flow", report.Text{En: "flow", Zh: "工作流"}},
-	fieldType:          {"job_type", report.Text{En: "job type", Zh: "作业类型"}},
+	fieldType:          {"jobType", report.Text{En: "job type", Zh: "作业类型"}},
 	fieldScript:        {"script", report.Text{En: "script path", Zh: "脚本路径"}},
-	fieldScriptDir:     {"script_dir", report.Text{En: "script folder", Zh: "脚本目录"}},
+	fieldScriptDir:     {"scriptDir", report.Text{En: "script folder", Zh: "脚本目录"}},
 	fieldCommand:       {"command", report.Text{En: "command", Zh: "命令"}},
 	fieldParams:        {"params", report.Text{En: "parameters", Zh: "参数"}},
-	fieldDependsOn:     {"depends_on", report.Text{En: "jobs that are waited for", Zh: "依赖的作业"}},
-	fieldPreProject:    {"pre_project", report.Text{En: "project of the job that is waited for", Zh: "依赖的项目"}},
-	fieldPreFlow:       {"pre_flow", report.Text{En: "flow of the job that is waited for", Zh: "依赖的工作流"}},
+	fieldDependsOn:     {"dependsOn", report.Text{En: "jobs that are waited for", Zh: "依赖的作业"}},
+	fieldPreProject:    {"preProject", report.Text{En: "project of the job that is waited for", Zh: "依赖的项目"}},
+	fieldPreFlow:       {"preFlow", report.Text{En: "flow of the job that is waited for", Zh: "依赖的工作流"}},
 	fieldCycle:         {"cycle", report.Text{En: "cycle", Zh: "调度周期"}},
 	fieldCron:          {"cron", report.Text{En: "cron expression", Zh: "执行表达式"}},
-	fieldStartTime:     {"start_time", report.Text{En: "start time", Zh: "触发时间"}},
+	fieldStartTime:     {"startTime", report.Text{En: "start time", Zh: "触发时间"}},
 	fieldPriority:      {"priority", report.Text{En: "priority", Zh: "优先级"}},
-	fieldTimeout:       {"timeout_min", report.Text{En: "timeout", Zh: "超时时间"}},
+	fieldTimeout:       {"timeoutMin", report.Text{En: "timeout", Zh: "超时时间"}},
 	fieldRetry:         {"retry", report.Text{En: "number of retries", Zh: "重试次数"}},
-	fieldRetryInterval: {"retry_interval_min", report.Text{En: "retry interval", Zh: "重试间隔"}},
+	fieldRetryInterval: {"retryIntervalMin", report.Text{En: "retry interval", Zh: "重试间隔"}},
 	fieldOwner:         {"owner", report.Text{En: "owner", Zh: "负责人"}},
 	fieldEnabled:       {"enabled", report.Text{En: "enabled flag", Zh: "启用标志"}},
-	fieldSelfDepend:    {"self_depend", report.Text{En: "self-dependency flag", Zh: "自依赖标志"}},
+	fieldSelfDepend:    {"selfDepend", report.Text{En: "self-dependency flag", Zh: "自依赖标志"}},
 	fieldDesc:          {"desc", report.Text{En: "description", Zh: "描述"}},
 }
 
@@ -97,7 +97,7 @@ var keyFields = []field{fieldProject, fieldFlow, fieldJob}
 // numberFields hold whole numbers.
 var numberFields = []field{fieldPriority, fieldTimeout, fieldRetry, fieldRetryInterval}
 
-var rangeNames = []string{"priority", "timeout_min", "retry", "retry_interval_min"}
+var rangeNames = []string{"priority", "timeoutMin", "retry", "retryIntervalMin"}
 
 // cycleNames are those of cron's cycles, from the finest to the coarsest.
 var cycleNames = []string{

@@ -23,11 +23,15 @@ type collector struct {
 	folder     string          // where the files were
 	known      map[string]bool // their paths
 	list       []report.Finding
+	over       bool // more than maxFindings
 }
 
-// maxFindings of one scan are kept, as many as a report may hold and some to spare for
-// the counts.
+// maxFindings of one scan are kept: ten times what a report holds, since all of them
+// are counted. With more the scan has failed, as what is left out may be the errors.
 const maxFindings = 100_000
+
+// maxMessage bounds a message: whatever a command quotes, a report has room for it.
+const maxMessage = 2000 // bytes
 
 // read adds what an output says and returns how much that was.
 func (c *collector) read(output []byte) (n int, err error) {
@@ -40,11 +44,15 @@ func (c *collector) read(output []byte) (n int, err error) {
 	case Lines:
 		c.lines(output)
 	}
+	if err == nil && c.over {
+		err = fmt.Errorf("there are more than %d findings in it; give the command fewer files, or let it report less", maxFindings)
+	}
 	return len(c.list) - before, err
 }
 
 func (c *collector) add(f report.Finding, message string) {
 	if len(c.list) >= maxFindings {
+		c.over = true
 		return
 	}
 	if f.Rule == "" {
@@ -52,6 +60,9 @@ func (c *collector) add(f report.Finding, message string) {
 	}
 	if len(f.Rule) > maxRule {
 		f.Rule = strings.ToValidUTF8(f.Rule[:maxRule], "")
+	}
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
 	message = strings.TrimSpace(strings.ToValidUTF8(message, "\uFFFD"))
 	if message == "" {
@@ -85,6 +96,8 @@ func (c *collector) path(said string) string {
 	return ""
 }
 
+const maxLine = 64 << 10 // bytes that are looked at
+
 // lines reads one finding a line; lines that the pattern does not fit are the command's
 // own words.
 func (c *collector) lines(output []byte) {
@@ -92,9 +105,7 @@ func (c *collector) lines(output []byte) {
 	names := p.SubexpNames()
 	for line := range bytes.Lines(output) {
 		line = bytes.TrimRight(line, "\r\n")
-		if len(line) > 64<<10 {
-			continue
-		}
+		line = line[:min(len(line), maxLine)] // the place and the rule stand before what is quoted
 		found := p.FindSubmatch(line)
 		if found == nil {
 			continue
@@ -222,9 +233,7 @@ func (c *collector) sarif(output []byte) error {
 					said = rule.Short.Text
 				}
 			}
-			for i, argument := range r.Message.Arguments[:min(len(r.Message.Arguments), 20)] {
-				said = strings.ReplaceAll(said, "{"+strconv.Itoa(i)+"}", argument)
-			}
+			said = filled(said, r.Message.Arguments)
 			f := report.Finding{Rule: id, Severity: c.definition.severity(level)}
 			if _, ours := c.definition.Severities[level]; !ours && level == "none" {
 				f.Severity = report.Note
@@ -246,6 +255,18 @@ func (c *collector) sarif(output []byte) error {
 		}
 	}
 	return nil
+}
+
+// filled puts arguments into a message, once: what they hold may be a package's words.
+func filled(said string, arguments []string) string {
+	if len(arguments) == 0 {
+		return said
+	}
+	var pairs []string
+	for i, argument := range arguments[:min(len(arguments), 20)] {
+		pairs = append(pairs, "{"+strconv.Itoa(i)+"}", argument[:min(len(argument), maxMessage)])
+	}
+	return strings.NewReplacer(pairs...).Replace(said[:min(len(said), maxMessage)])
 }
 
 func (c *collector) uri(said string) string {

@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"go.yaml.in/yaml/v3"
@@ -42,6 +44,7 @@ type Definition struct {
 	Rules      []Rule                     `yaml:"rules"`
 
 	pattern *regexp.Regexp
+	path    *regexp.Regexp // what of pattern stands for a path
 	digest  string
 }
 
@@ -281,7 +284,7 @@ func (d *Definition) completeOutput() (wrong []error) {
 		case pattern.SubexpIndex("path") < 0 || pattern.SubexpIndex("message") < 0:
 			refuse("output.pattern: it needs the groups (?P<path>…) and (?P<message>…)")
 		}
-		d.pattern = pattern
+		d.pattern, d.path = pattern, pathOf(o.Pattern)
 	default:
 		refuse("output.format: %q is none of sarif, junit, lines", o.Format)
 	}
@@ -326,6 +329,40 @@ func (d *Definition) completeLimits() (wrong []error) {
 func (d *Definition) matches(path string) bool {
 	match := func(glob string) bool { return doublestar.MatchUnvalidated(glob, path) }
 	return slices.ContainsFunc(d.Files, match) && !slices.ContainsFunc(d.Exclude, match)
+}
+
+// unfit says why nothing that the command says of a file could be believed; empty if it
+// could. The silence about such a file would look as if it were clean.
+func (d *Definition) unfit(name string) (why report.Text) {
+	if d.Output.From == name {
+		return report.Text{En: "its name is that of the command's output; rename it", Zh: "文件名与命令的输出文件同名，请重命名"}
+	}
+	if d.Output.Format != Lines {
+		return why
+	}
+	odd := strings.ContainsFunc(name, func(r rune) bool { return r == ':' || unicode.IsControl(r) })
+	if odd || d.path != nil && !d.path.MatchString(name) && !d.path.MatchString("./"+name) {
+		return report.Text{En: "its name cannot be told from the rest of a line of output; rename it", Zh: "无法在输出行中辨认该文件名，请重命名"}
+	}
+	return why
+}
+
+// pathOf is what stands in the group path of a pattern, for whole names; nil if there
+// is no such group.
+func pathOf(pattern string) *regexp.Regexp {
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	for next := []*syntax.Regexp{tree}; len(next) > 0; {
+		r := next[0]
+		next = append(next[1:], r.Sub...)
+		if r.Op == syntax.OpCapture && r.Name == "path" {
+			path, _ := regexp.Compile("^(?:" + r.Sub[0].String() + ")$") // nil: nothing is known of it
+			return path
+		}
+	}
+	return nil
 }
 
 // severity puts the command's word into ours.

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/factgate/factgate/domain/report"
@@ -199,21 +201,33 @@ func (s *Scanner) unpack(ctx context.Context, pkg *zippkg.Package, folder string
 			continue
 		}
 		coverage.Eligible++
-		degrade := func(reason string) {
-			coverage.Degraded = append(coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason})
+		degrade := func(reason report.Text) {
+			if len(coverage.Degraded) < maxDegraded {
+				coverage.Degraded = append(coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason.En, ReasonZH: reason.Zh})
+			}
 		}
 		if len(files) == limits.Files || f.Size > left {
-			if len(coverage.Degraded) < maxDegraded {
-				degrade("not scanned: it is over the limits of " + s.definition.Name)
-			}
+			degrade(report.Text{
+				En: "not scanned: it is over the limits of " + s.definition.Name,
+				Zh: "未扫描：超出 " + s.definition.Name + " 的限制",
+			})
+			continue
+		}
+		if why := s.definition.unfit(f.Path); why != (report.Text{}) {
+			degrade(report.Text{En: "not scanned: " + why.En, Zh: "未扫描：" + why.Zh})
 			continue
 		}
 		n, err := s.copyOut(f, filepath.Join(folder, filepath.FromSlash(f.Path)))
 		var refused *zippkg.Error
 		if errors.As(err, &refused) {
-			if len(coverage.Degraded) < maxDegraded {
-				degrade(refused.Message)
-			}
+			degrade(report.Text{En: refused.Message, Zh: refused.MessageZH})
+			continue
+		}
+		if unwritable(err) {
+			degrade(report.Text{
+				En: "not scanned: no folder here takes its name beside the others; rename it",
+				Zh: "未扫描：文件名过长或与其他文件冲突，无法落盘，请重命名",
+			})
 			continue
 		}
 		if err != nil {
@@ -223,6 +237,17 @@ func (s *Scanner) unpack(ctx context.Context, pkg *zippkg.Package, folder string
 		files = append(files, f.Path)
 	}
 	return files, nil
+}
+
+// unwritable reports whether a name is at fault, and not the disk: a zip holds longer
+// ones than a folder, and may have a file where another's folder is.
+func unwritable(err error) bool {
+	for _, why := range []error{syscall.ENAMETOOLONG, syscall.ENOTDIR, syscall.EISDIR, fs.ErrExist} {
+		if errors.Is(err, why) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxDegraded keeps the coverage small: it travels in a fact.

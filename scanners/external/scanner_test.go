@@ -209,6 +209,8 @@ func TestManyFilesAreSeveralCalls(t *testing.T) {
 	_, coverage, err = scan(t, few, files)
 	require.NoError(t, err)
 	require.Equal(t, []int{2_000, 10, maxDegraded}, []int{coverage.Eligible, coverage.Seen, len(coverage.Degraded)})
+	require.Equal(t, "not scanned: it is over the limits of "+few.definition.Name, coverage.Degraded[0].Reason)
+	require.Equal(t, "未扫描：超出 "+few.definition.Name+" 的限制", coverage.Degraded[0].ReasonZH)
 }
 
 func TestSARIFIsRead(t *testing.T) {

@@ -57,7 +57,7 @@ func (c *check) add(r *report.Rule, line, column int32, pointer string, message 
 }
 
 // end hands the findings over, by place, and says what was not understood.
-func (c *check) end(out scanners.Findings, outside int) (unsure []string) {
+func (c *check) end(out scanners.Findings, outside int) (unsure []report.Text) {
 	slices.SortStableFunc(c.found, func(a, b report.Finding) int {
 		return cmp.Or(a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Rule, b.Rule), strings.Compare(a.Pointer, b.Pointer))
 	})
@@ -69,13 +69,22 @@ func (c *check) end(out scanners.Findings, outside int) (unsure []string) {
 		out.Add(f)
 	}
 	if outside > 0 {
-		unsure = append(unsure, fmt.Sprintf("references that lead out of the file are not followed: %d", outside))
+		unsure = append(unsure, report.Text{
+			En: fmt.Sprintf("references that lead out of the file are not followed: %d", outside),
+			Zh: fmt.Sprintf("有 %d 个引用指向文件之外，未跟踪", outside),
+		})
 	}
 	if c.dropped > 0 {
-		unsure = append(unsure, fmt.Sprintf("only the first %d of %d findings are reported", mostKept, mostKept+c.dropped))
+		unsure = append(unsure, report.Text{
+			En: fmt.Sprintf("only the first %d of %d findings are reported", mostKept, mostKept+c.dropped),
+			Zh: fmt.Sprintf("共发现 %d 个问题，仅报告前 %d 个", mostKept+c.dropped, mostKept),
+		})
 	}
 	if c.overworked() {
-		unsure = append(unsure, "its parts refer to each other so often that not all of it was looked at")
+		unsure = append(unsure, report.Text{
+			En: "its parts refer to each other so often that not all of it was looked at",
+			Zh: "各部分相互引用过多，未能检查全部内容",
+		})
 	}
 	return unsure
 }

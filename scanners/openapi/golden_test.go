@@ -86,7 +86,8 @@ func scan(t testing.TB, s scanners.Scanner, pkg *zippkg.Package) string {
 	require.NoError(t, err)
 	fmt.Fprintf(&out, "takes part: %d of %d read\n", coverage.Seen, coverage.Eligible)
 	for _, d := range coverage.Degraded {
-		fmt.Fprintf(&out, "degraded %s: %s\n", d.Path, d.Reason)
+		require.Regexp(t, `\p{Han}`, d.ReasonZH, d.Reason)
+		fmt.Fprintf(&out, "degraded %s: %s\n  %s\n", d.Path, d.Reason, d.ReasonZH)
 	}
 	for _, f := range found {
 		fmt.Fprintf(&out, "%s %s %s:%d:%d %s [%s]\n  %s\n  %s\n", f.Rule, f.Severity, f.Path, f.Line, f.Column, f.Pointer, f.Anchor, f.Message.En, f.Message.Zh)
@@ -225,8 +226,8 @@ func TestSettings(t *testing.T) {
 func TestWhatIsOverALimitIsDegradedCoverage(t *testing.T) {
 	s := openapi.New(openapi.Config{Limits: openapi.Limits{FileBytes: 100, Depth: 3}})
 	require.Equal(t, "takes part: 0 of 2 read\n"+
-		"degraded deep.json: not read: values are nested more than 3 deep\n"+
-		"degraded long.yaml: not read: the file takes 155 B, more than the limit of 100 B\n", scan(t, s, openPackage(t, map[string][]byte{
+		"degraded deep.json: not read: values are nested more than 3 deep\n  未读取：嵌套超过 3 层\n"+
+		"degraded long.yaml: not read: the file takes 155 B, more than the limit of 100 B\n  未读取：文件大小为 155 B，超过上限 100 B\n", scan(t, s, openPackage(t, map[string][]byte{
 		"deep.json":                []byte(`{"openapi": "3.0.0", "x": [[[1]]]}`),
 		"long.yaml":                []byte("openapi: 3.0.0\n" + strings.Repeat("# long\n", 20)),
 		"node_modules/x/a.json":    []byte(`{"openapi": "3.0.0"}`),

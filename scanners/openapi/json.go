@@ -149,7 +149,7 @@ func jsonNumber(s string) bool {
 
 func (r *jsonReader) collection(open byte, line, column int32) (*node, error) {
 	if r.depth++; r.depth > r.limits.Depth {
-		return nil, &overLimitError{fmt.Sprintf("values are nested more than %d deep", r.limits.Depth)}
+		return nil, overLimit("values are nested more than %d deep", "嵌套超过 %d 层", r.limits.Depth)
 	}
 	k, end := object, byte('}')
 	if open == '[' {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/secrets"
 )
 
 // postman looks through a collection for what should not leave a house.
@@ -70,17 +71,25 @@ func (p *postman) pair(n *node, way []step) {
 		return
 	}
 	name := key.string()
-	credential := strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Proxy-Authorization") || strings.EqualFold(name, "Cookie")
+	var plain bool
 	switch {
-	case credential:
+	case strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Proxy-Authorization"):
 		_, after, both := strings.Cut(strings.TrimSpace(value.text), " ")
-		if !both || strings.EqualFold(name, "Cookie") {
+		if !both {
 			after = value.text
 		}
-		if !secret(after) {
-			return
+		plain = secrets.Plain(after)
+	case strings.EqualFold(name, "Cookie"):
+		for crumb := range strings.SplitSeq(value.text, ";") {
+			_, after, _ := strings.Cut(crumb, "=")
+			plain = plain || secrets.Plain(after)
 		}
-	case !secretName(name) && n.get("type").string() != "secret" || !secret(value.text):
+	case n.get("type").string() == "secret":
+		plain = secrets.Plain(value.text)
+	default:
+		plain = secrets.Of(name).Holds(value.text)
+	}
+	if !plain {
 		return
 	}
 	p.leak(value, append(way, named("value")), name)
@@ -94,13 +103,13 @@ func (p *postman) auth(n *node, way []step) {
 		case list:
 			for i, item := range m.value.members {
 				key, value := item.value.get("key").string(), item.value.get("value")
-				if authSecrets[strings.ToLower(key)] && value != nil && value.kind == text && secret(value.text) {
+				if authSecrets[strings.ToLower(key)] && value != nil && value.kind == text && secrets.Plain(value.text) {
 					p.leak(value, append(slices.Clone(way), named(m.name), step{index: i}, named("value")), key)
 				}
 			}
 		case object:
 			for _, inner := range m.value.members {
-				if authSecrets[strings.ToLower(inner.name)] && inner.value.kind == text && secret(inner.value.text) {
+				if authSecrets[strings.ToLower(inner.name)] && inner.value.kind == text && secrets.Plain(inner.value.text) {
 					p.leak(inner.value, append(slices.Clone(way), named(m.name), named(inner.name)), inner.name)
 				}
 			}
@@ -138,7 +147,7 @@ func (p *postman) body(n *node, way []step) {
 // secretMember names the first member that holds a secret, or returns "".
 func secretMember(n *node) string {
 	for _, m := range n.members {
-		if m.value.kind == text && secretName(m.name) && secret(m.value.text) {
+		if m.value.kind == text && secrets.Of(m.name).Holds(m.value.text) {
 			return m.name
 		}
 		if name := secretMember(m.value); name != "" {
@@ -150,8 +159,11 @@ func secretMember(n *node) string {
 
 // tokens finds credentials that are known by their form, anywhere.
 func (p *postman) tokens(n *node, way []step) {
-	if known := knownToken(n.text); known != "" {
-		p.leak(n, way, known)
+	for f := range secrets.In(n.text, secrets.Forms) {
+		if f.What != secrets.InURL { // addresses are looked at by themselves
+			p.leak(n, way, f.Vendor)
+			return
+		}
 	}
 }
 
@@ -163,7 +175,7 @@ func (p *postman) address(n *node, way []step) {
 	address := n.string()
 	if _, query, ok := strings.Cut(address, "?"); ok && way[len(way)-1].name != "raw" { // beside raw the query stands in parts
 		for pair := range strings.SplitSeq(query, "&") {
-			if name, value, ok := strings.Cut(pair, "="); ok && secretName(name) && secret(value) {
+			if name, value, ok := strings.Cut(pair, "="); ok && secrets.Of(name).Holds(value) {
 				p.leak(n, way, name)
 				break
 			}
@@ -177,7 +189,7 @@ func (p *postman) address(n *node, way []step) {
 		rest = rest[:end]
 	}
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		if _, password, ok := strings.Cut(rest[:at], ":"); ok && secret(password) {
+		if _, password, ok := strings.Cut(rest[:at], ":"); ok && secrets.Plain(password) {
 			p.leak(n, way, "URL")
 		}
 	}

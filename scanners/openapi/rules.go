@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/secrets"
 )
 
 // rulesVersion is raised when a rule's code changes what it finds; with the
@@ -53,7 +54,7 @@ func Rules() []report.Rule {
 
 func rulesDigest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n", rulesVersion)
+	fmt.Fprintf(h, "%s %s\n", rulesVersion, secrets.Version)
 	for _, r := range Rules() {
 		fmt.Fprintf(h, "%s %s %q\n", r.ID, r.Severity, r.Message)
 	}

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,16 +33,11 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	if l.FileBytes <= 0 {
-		l.FileBytes = 10 << 20
+	return Limits{
+		FileBytes: cmp.Or(l.FileBytes, 10<<20),
+		Nodes:     cmp.Or(l.Nodes, 500_000),
+		Depth:     cmp.Or(l.Depth, 200),
 	}
-	if l.Nodes <= 0 {
-		l.Nodes = 500_000
-	}
-	if l.Depth <= 0 {
-		l.Depth = 200
-	}
-	return l
 }
 
 type scanner struct {
@@ -147,7 +143,8 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 		var refused *zippkg.Error
 		switch {
 		case errors.As(err, &limit), errors.As(err, &refused):
-			coverage.Degraded = degrade(coverage.Degraded, file.Path, "not read: "+reason(err))
+			why := reason(err)
+			coverage.Degraded = degrade(coverage.Degraded, file.Path, report.Text{En: "not read: " + why.En, Zh: "未读取：" + why.Zh})
 			continue
 		case err != nil:
 			return task.Coverage{}, fmt.Errorf("read %s: %w", file.Path, err)
@@ -160,24 +157,29 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 	return coverage, nil
 }
 
-func reason(err error) string {
+// reason is that of an *overLimitError or a *zippkg.Error.
+func reason(err error) (why report.Text) {
+	var limit *overLimitError
 	var refused *zippkg.Error
-	if errors.As(err, &refused) {
-		return refused.Message
+	switch {
+	case errors.As(err, &limit):
+		why = limit.detail
+	case errors.As(err, &refused):
+		why = report.Text{En: refused.Message, Zh: refused.MessageZH}
 	}
-	return err.Error()
+	return why
 }
 
-func degrade(list []task.Degraded, path, reason string) []task.Degraded {
+func degrade(list []task.Degraded, path string, reason report.Text) []task.Degraded {
 	const most = 200 // coverage travels in a fact
 	if len(list) < most {
-		list = append(list, task.Degraded{Path: path, Reason: reason})
+		list = append(list, task.Degraded{Path: path, Reason: reason.En, ReasonZH: reason.Zh})
 	}
 	return list
 }
 
 // scanFile checks one file. What it does not understand of it, it returns.
-func (s *scanner) scanFile(ctx context.Context, file *zippkg.File, is format, yamlToo bool, known *services, out scanners.Findings) (unsure []string, err error) {
+func (s *scanner) scanFile(ctx context.Context, file *zippkg.File, is format, yamlToo bool, known *services, out scanners.Findings) (unsure []report.Text, err error) {
 	content, err := file.Text(s.limits.FileBytes)
 	if err != nil {
 		return nil, err
@@ -194,7 +196,7 @@ func (s *scanner) scanFile(ctx context.Context, file *zippkg.File, is format, ya
 }
 
 // content checks a text. outside counts the references that lead out of it.
-func (c *check) content(content string, is format, yamlToo bool, known *services) (outside int, unsure []string, err error) {
+func (c *check) content(content string, is format, yamlToo bool, known *services) (outside int, unsure []report.Text, err error) {
 	t, err := parse(c.ctx, content, yamlToo, c.limits)
 	var bad *malformed
 	switch {
@@ -208,19 +210,19 @@ func (c *check) content(content string, is format, yamlToo bool, known *services
 		return 0, nil, err
 	}
 	if t.more {
-		unsure = append(unsure, "only the first document of the file is read")
+		unsure = append(unsure, report.Text{En: "only the first document of the file is read", Zh: "文件含多个文档，仅读取了第一个"})
 	}
 	switch is {
 	case dataService:
 		if c.checkServices(t.root, known, nil) == 0 {
-			unsure = append(unsure, "no data service was found where one was looked for")
+			unsure = append(unsure, report.Text{En: "no data service was found where one was looked for", Zh: "未在预期位置找到数据服务定义"})
 		}
 	case collection:
 		c.checkCollection(t.root)
 	case openapi:
 		e, ok := editionOf(t.root)
 		if !ok {
-			return 0, append(unsure, "its version of OpenAPI is not known here"), nil
+			return 0, append(unsure, report.Text{En: "its version of OpenAPI is not known here", Zh: "不支持该文件的 OpenAPI 版本"}), nil
 		}
 		w := newWalker(c, t, e)
 		w.visit(t.root, roots[e])

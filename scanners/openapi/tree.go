@@ -92,9 +92,13 @@ type malformed struct {
 func (e *malformed) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.detail.En) }
 
 // overLimitError is a file that was not read to its end.
-type overLimitError struct{ detail string }
+type overLimitError struct{ detail report.Text }
 
-func (e *overLimitError) Error() string { return e.detail }
+func (e *overLimitError) Error() string { return e.detail.En }
+
+func overLimit(en, zh string, most int) *overLimitError {
+	return &overLimitError{report.Text{En: fmt.Sprintf(en, most), Zh: fmt.Sprintf(zh, most)}}
+}
 
 // builder makes nodes, in slabs, up to a limit.
 type builder struct {
@@ -117,7 +121,7 @@ func (b *builder) node(k kind, line, column int32) (*node, error) {
 		b.slab = make([]node, min(max(b.count, 64), 4096))
 	}
 	if b.count++; b.count > b.limits.Nodes {
-		return nil, &overLimitError{fmt.Sprintf("it has more than %d values", b.limits.Nodes)}
+		return nil, overLimit("it has more than %d values", "文件中的值超过 %d 个", b.limits.Nodes)
 	}
 	n := &b.slab[0]
 	b.slab = b.slab[1:]

@@ -3,7 +3,6 @@ package openapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -28,7 +27,7 @@ func parseYAML(ctx context.Context, content string, limits Limits) (*tree, error
 	// The library has no limit of its own, and takes some hundred bytes for each value.
 	// None comes without a line end or a comma.
 	if strings.Count(content, "\n")+strings.Count(content, ",") > limits.Nodes {
-		return nil, &overLimitError{fmt.Sprintf("it has more than %d lines and commas", limits.Nodes)}
+		return nil, overLimit("it has more than %d lines and commas", "文件的行数与逗号数合计超过 %d", limits.Nodes)
 	}
 	var doc yaml.Node
 	in := yaml.NewDecoder(strings.NewReader(content))
@@ -60,7 +59,7 @@ func yamlError(err error) *malformed {
 		}
 	}
 	detail = clip(detail, 200)
-	return &malformed{line, 1, report.Text{En: detail, Zh: detail}}
+	return &malformed{line, 1, report.Text{En: detail, Zh: "YAML 无法解析（" + detail + "）"}}
 }
 
 func (r *yamlReader) value(y *yaml.Node) (*node, error) {
@@ -75,7 +74,7 @@ func (r *yamlReader) value(y *yaml.Node) (*node, error) {
 		y = y.Alias // an anchor in what was left out
 	}
 	if r.depth++; r.depth > r.limits.Depth {
-		return nil, &overLimitError{fmt.Sprintf("values are nested more than %d deep", r.limits.Depth)}
+		return nil, overLimit("values are nested more than %d deep", "嵌套超过 %d 层", r.limits.Depth)
 	}
 	defer func() { r.depth-- }()
 	n, err := r.node(null, int32(y.Line), int32(y.Column))
@@ -152,7 +151,7 @@ func (r *yamlReader) merge(n, other *node) error {
 		has[m.name] = true
 	}
 	if r.merged += len(n.members) + len(other.members); r.merged > r.limits.Nodes {
-		return &overLimitError{fmt.Sprintf("its merge keys (<<) bring in more than %d values", r.limits.Nodes)}
+		return overLimit("its merge keys (<<) bring in more than %d values", "合并键（<<）引入的值超过 %d 个", r.limits.Nodes)
 	}
 	r.tree.shared = true
 	for _, m := range other.members {

@@ -29,6 +29,7 @@ type piece struct {
 	// every place is known; of others, which have a pointer or a cell, only this one.
 	line, column  int
 	pointer, cell string
+	depth         int // how many objects and arrays stand around a pointer
 }
 
 // inside reports whether the piece has places of its own.
@@ -90,17 +91,19 @@ func marked(kind carrier, text string) bool {
 }
 
 // containsFold is strings.Contains in any case of ASCII letters; word is in lower case.
-func containsFold(text, word string) bool {
+func containsFold(text, word string) bool { return indexFold(text, word) >= 0 }
+
+func indexFold(text, word string) int {
 	first, upper := word[0], word[0]&^0x20
 	for i := 0; i+len(word) <= len(text); i++ {
 		if c := text[i]; c != first && c != upper {
 			continue
 		}
 		if strings.EqualFold(text[i:i+len(word)], word) {
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // pieces finds the SQL in a text file. What is broken holds none: that it is broken is
@@ -174,7 +177,7 @@ func (t *taskFinder) leave() {
 	}
 	if o.kind < 0 { // only one object further out is asked
 		for _, p := range o.coded {
-			if strings.Count(p.pointer, "/") == n+1 {
+			if p.depth == n+1 {
 				around.coded = append(around.coded, p)
 			}
 		}
@@ -201,7 +204,7 @@ func (t *taskFinder) scalar(key, value string, line, column int) {
 		}
 	case "codecontent":
 		if text, ok := decodeCode(value); ok && len(o.coded) < maxPieces {
-			o.coded = append(o.coded, piece{text: text, line: line, column: column, pointer: t.pointer(key)})
+			o.coded = append(o.coded, piece{text: text, line: line, column: column, pointer: t.pointer(key), depth: n})
 		}
 	}
 }
@@ -210,7 +213,12 @@ func (t *taskFinder) scalar(key, value string, line, column int) {
 func (t *taskFinder) pointer(key string) string {
 	var b strings.Builder
 	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	const long = 500
 	for _, o := range t.open[1:] {
+		if b.Len()+len(o.key) > long {
+			b.WriteString("/…") // nobody reads on
+			break
+		}
 		b.WriteByte('/')
 		b.WriteString(escape.Replace(o.key))
 	}
@@ -387,8 +395,12 @@ func workbookPieces(ctx context.Context, f *zippkg.File, rows int) ([]piece, err
 func sheetPieces(ctx context.Context, book *xlsx.Workbook, sheet xlsx.Sheet, most int, found *[]piece) error {
 	rows := book.Rows(ctx, sheet)
 	defer rows.Close()
+	bytes := 0
+	for _, p := range *found {
+		bytes += len(p.text)
+	}
 	var columns []int
-	for n := 0; rows.Next() && (most == 0 || n < most) && len(*found) < maxPieces; n++ {
+	for n := 0; rows.Next() && (most == 0 || n < most) && len(*found) < maxPieces && bytes < maxText; n++ {
 		row := rows.Row()
 		if len(columns) == 0 {
 			if n >= headerRows {
@@ -412,6 +424,7 @@ func sheetPieces(ctx context.Context, book *xlsx.Workbook, sheet xlsx.Sheet, mos
 			if columns[next] != c.Column || len(c.Value) < len("drop x") {
 				continue
 			}
+			bytes += len(c.Value)
 			cell := "'" + strings.ReplaceAll(sheet.Name, "'", "''") + "'!" + xlsx.CellName(c.Column, row.Number)
 			if startsSQL(c.Value) {
 				*found = append(*found, piece{text: c.Value, cell: cell})
@@ -513,8 +526,33 @@ func holdsSQL(ctx context.Context, f *zippkg.File) (bool, error) {
 	if len(head) < headBytes || kind == shellScript {
 		return len(pieces(kind, head)) > 0, nil
 	}
-	// The beginning of a document cannot be read as a whole; the key is enough.
-	return true, nil
+	// The beginning of a document cannot be read as a document; the type of a task is
+	// enough.
+	return namesSQLTask(head), nil
+}
+
+// namesSQLTask reports whether a text gives a task a type whose code is SQL.
+func namesSQLTask(text string) bool {
+	for _, key := range [...]string{"tasktypeid", "task_type_id", "task-type-id", "tasktype"} {
+		for rest := text; ; {
+			i := indexFold(rest, key)
+			if i < 0 {
+				break
+			}
+			rest = rest[i+len(key):]
+			value := strings.TrimLeft(rest[:min(len(rest), 20)], "\"' :\t")
+			n := 0
+			for n < len(value) && '0' <= value[n] && value[n] <= '9' {
+				n++
+			}
+			if id, err := strconv.Atoi(value[:n]); err == nil {
+				if _, ok := sqlTasks[id]; ok {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // beginning reads the first bytes of a file, decoded. A file that cannot be read has

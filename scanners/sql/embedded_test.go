@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/xuri/excelize/v2"
 
+	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/scanners"
 )
 
@@ -123,6 +125,8 @@ func TestDecideLooksInside(t *testing.T) {
 		{false, entry{"j/a.py", "hive -e \"DELETE FROM a\""}},
 		{true, entry{"w/a.json", `{"TaskTypeId":34,"CodeContent":"` + base64.StdEncoding.EncodeToString([]byte("SELECT 1")) + `"}`}},
 		{false, entry{"w/a.json", `{"a": 1}`}},
+		{true, entry{"w/a.json", `{"TaskTypeId": "34","CodeContent":"` + strings.Repeat("QUFB", headBytes/4) + `"}`}},
+		{false, entry{"w/a.json", `{"TaskTypeId": 30,"CodeContent":"` + strings.Repeat("QUFB", headBytes/4) + `"}`}},
 		{true, entry{"t/a.xlsx", book(t, "x", []any{"name", "SQL"}, []any{"a", "DELETE FROM b"})}},
 		{false, entry{"t/a.xlsx", book(t, "x", []any{"name", "command"}, []any{"a", "sh a.sh"})}},
 		{false, entry{"t/a.xlsx", "no workbook"}},
@@ -134,6 +138,19 @@ func TestDecideLooksInside(t *testing.T) {
 			require.Equal(t, scanners.NoMatchingFiles, d.Code())
 		}
 	}
+}
+
+// What is opened and never closed must not be looked for again and again; the test
+// would not end.
+func TestHostileScripts(t *testing.T) {
+	for _, unit := range []string{"$(", "`a ", "${", "hive -e \"$x\" ", "<<A ", "<<A\n", "\"", "'", "\\", "hive -e $(", "x=\"$(", "$(()", "hive -e ${x "} {
+		shellPieces("x=\"" + strings.Repeat("SELECT 1 AS a; ", 1<<14) + "\"\n" + strings.Repeat(unit, 4<<20/len(unit)))
+	}
+	long := strings.Repeat("k", 1<<20)
+	one := `{"TaskTypeId":34,"CodeContent":"U0VMRUNUIDE="}`
+	found := jsonPieces(`{"` + long + `":[` + strings.Repeat(one+",", 10_000) + one + `]}`)
+	require.Len(t, found, 10_001)
+	require.Less(t, len(found[0].pointer), 1000)
 }
 
 func FuzzPieces(f *testing.F) {
@@ -152,4 +169,16 @@ func FuzzPieces(f *testing.F) {
 		jsonPieces(text)
 		yamlPieces(text)
 	})
+}
+
+// What is not understood inside another file is placed in both languages.
+func TestWhatIsNotUnderstoodInsideIsPlaced(t *testing.T) {
+	_, coverage := scan(t, entry{"a.sh", "#!/bin/sh\nhive -e \"SELECT a FROM t WHERE b = 1; FROBNICATE t;\"\n"})
+	require.Equal(t, []task.Degraded{{
+		Path:     "a.sh",
+		Reason:   "SQL from line 2 on: 1 statement(s) not understood, the first in line 1",
+		ReasonZH: "第 2 行起的 SQL：1 条语句无法识别，首条在第 1 行",
+	}}, coverage.Degraded)
+	require.Equal(t, report.Text{En: "SQL in cell 'a'!B2: ", Zh: "单元格 'a'!B2 中的 SQL："}, (&piece{cell: "'a'!B2"}).where())
+	require.Equal(t, report.Text{En: "SQL at /tasks/0: ", Zh: "/tasks/0 处的 SQL："}, (&piece{pointer: "/tasks/0"}).where())
 }

@@ -18,7 +18,7 @@ import (
 // analysis is what was found in one text.
 type analysis struct {
 	findings []report.Finding // by place, then by rule
-	degraded []string         // reasons why less than all of it was checked
+	degraded []report.Text    // reasons why less than all of it was checked
 	steps    int              // a measure of the work: bytes and tokens looked at
 }
 
@@ -308,6 +308,17 @@ type draft struct {
 	steps        int
 }
 
+// whole reports whether all statements were checked: only then a noqa that suppressed
+// nothing is known to be of no use.
+func (d *draft) whole() bool {
+	for kind, n := range d.notes {
+		if n.count > 0 && kind != routineText {
+			return false
+		}
+	}
+	return !d.unterminated
+}
+
 // notes counts why statements were not checked, with the place of the first.
 type notes [noteKinds]struct{ count, first int }
 
@@ -538,7 +549,7 @@ func (d *draft) finish(v *fileView, text string, rules *ruleSet) analysis {
 		}
 		out.findings = append(out.findings, f)
 	}
-	if !d.unterminated {
+	if d.whole() {
 		out.findings = append(out.findings, d.unused(v, rules, at)...)
 		slices.SortStableFunc(out.findings, func(a, b report.Finding) int {
 			if a.Line != b.Line {
@@ -549,26 +560,49 @@ func (d *draft) finish(v *fileView, text string, rules *ruleSet) analysis {
 	}
 	for kind, n := range d.notes {
 		if n.count > 0 {
-			out.degraded = append(out.degraded, fmt.Sprintf(noteTexts[kind], n.count, at(n.first).line))
+			line := at(n.first).line
+			out.degraded = append(out.degraded, report.Text{
+				En: fmt.Sprintf(noteTexts[kind].En, n.count, line),
+				Zh: fmt.Sprintf(noteTexts[kind].Zh, n.count, line),
+			})
 		}
 	}
-	var over []string
+	var over []report.Text
 	for rule, n := range d.hits.counts {
 		if n > maxHits {
-			over = append(over, fmt.Sprintf("%s was found %d times; the first %d are reported", rule, n, maxHits))
+			over = append(over, report.Text{
+				En: fmt.Sprintf("%s was found %d times; the first %d are reported", rule, n, maxHits),
+				Zh: fmt.Sprintf("%s 共发现 %d 处，仅报告前 %d 处", rule, n, maxHits),
+			})
 		}
 	}
-	slices.Sort(over)
+	slices.SortFunc(over, func(a, b report.Text) int { return strings.Compare(a.En, b.En) })
 	out.degraded = append(out.degraded, over...)
 	return out
 }
 
-var noteTexts = [noteKinds]string{
-	notUnderstood:      "%d statement(s) not understood, the first in line %d",
-	bracketsByTemplate: "%d statement(s) whose brackets depend on template tags were not checked, the first in line %d",
-	routineText:        "%d routine bodies in dollar quotes were not checked, the first in line %d",
-	tooManyTokens:      "%d statement(s) too long to check, the first in line %d",
-	tooDeepBrackets:    "%d statement(s) nested too deeply to check as a whole, the first in line %d",
+// noteTexts are formats of a count and a line.
+var noteTexts = [noteKinds]report.Text{
+	notUnderstood: {
+		En: "%d statement(s) not understood, the first in line %d",
+		Zh: "%d 条语句无法识别，首条在第 %d 行",
+	},
+	bracketsByTemplate: {
+		En: "%d statement(s) whose brackets depend on template tags were not checked, the first in line %d",
+		Zh: "%d 条语句的括号取决于模板标签，未检查，首条在第 %d 行",
+	},
+	routineText: {
+		En: "%d routine bodies in dollar quotes were not checked, the first in line %d",
+		Zh: "%d 个用 $$ 括起的过程或函数体未检查，首个在第 %d 行",
+	},
+	tooManyTokens: {
+		En: "%d statement(s) too long to check, the first in line %d",
+		Zh: "%d 条语句过长，未检查，首条在第 %d 行",
+	},
+	tooDeepBrackets: {
+		En: "%d statement(s) nested too deeply to check as a whole, the first in line %d",
+		Zh: "%d 条语句嵌套过深，未能完整检查，首条在第 %d 行",
+	},
 }
 
 // position counts from 1; columns count runes.

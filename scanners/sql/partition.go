@@ -457,9 +457,10 @@ func (s *Statement) numberLiteral(from, to int) bool {
 // ambiguousColumn is SQL037: once in a block. A column without a qualifier counts when
 // it is a whole item of a clause, and neither a name that the statement gives itself
 // nor a column of one known source alone. Queries that qualify nothing rely on names
-// that say their table, such as ss_item_sk, and are left alone.
+// that say their table, such as ss_item_sk, and are left alone. In a routine it may be a
+// parameter or a variable.
 func ambiguousColumn(s *Statement, out *hits) {
-	if s.conditional {
+	if s.conditional || s.routine || s.within {
 		return
 	}
 	o := s.outline()

@@ -142,10 +142,16 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 	}
 	c := w.coverage
 	if w.more > 0 {
-		c.Degraded = append(c.Degraded, task.Degraded{Reason: fmt.Sprintf("%d more reasons why files were not fully checked", w.more)})
+		c.Degraded = append(c.Degraded, task.Degraded{
+			Reason:   fmt.Sprintf("%d more reasons why files were not fully checked", w.more),
+			ReasonZH: fmt.Sprintf("另有 %d 条未完整检查的说明未列出", w.more),
+		})
 	}
 	if w.analyst.tables.full {
-		c.Degraded = append(c.Degraded, task.Degraded{Reason: fmt.Sprintf("the package creates more tables than are kept (%d, or %d columns); rules that need a table's definition know the first ones only", maxTables, maxCells)})
+		c.Degraded = append(c.Degraded, task.Degraded{
+			Reason:   fmt.Sprintf("the package creates more tables than are kept (%d, or %d columns); rules that need a table's definition know the first ones only", maxTables, maxCells),
+			ReasonZH: fmt.Sprintf("安装包创建的表过多（超过 %d 张表或 %d 列），需要表结构的规则仅基于最先的那些表", maxTables, maxCells),
+		})
 	}
 	return c, nil
 }
@@ -160,12 +166,12 @@ type work struct {
 	more     int // reasons that did not fit
 }
 
-func (w *work) degrade(f *zippkg.File, reason string) {
+func (w *work) degrade(f *zippkg.File, reason report.Text) {
 	if len(w.coverage.Degraded) == maxDegraded {
 		w.more++
 		return
 	}
-	w.coverage.Degraded = append(w.coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason})
+	w.coverage.Degraded = append(w.coverage.Degraded, task.Degraded{Path: f.Path, Reason: reason.En, ReasonZH: reason.Zh})
 }
 
 // survey is the first pass over a file. A file that cannot be read has no views; the
@@ -203,14 +209,14 @@ func (w *work) survey(ctx context.Context, f *zippkg.File) ([]*fileView, error) 
 
 // pieces are those of a file that may carry SQL. reason says why it could not be looked
 // through.
-func (w *work) pieces(ctx context.Context, f *zippkg.File) (found []piece, reason string, err error) {
+func (w *work) pieces(ctx context.Context, f *zippkg.File) (found []piece, reason report.Text, err error) {
 	var refused *zippkg.Error
 	var fault *xlsx.Error
 	kind := carrierOf(f.Path)
 	if kind == workbook {
 		found, err = workbookPieces(ctx, f, 0)
 		if errors.As(err, &fault) {
-			return nil, "", nil // the business of who checks workbooks
+			return nil, report.Text{}, nil // the business of who checks workbooks
 		}
 	} else {
 		var text zippkg.Text
@@ -223,11 +229,11 @@ func (w *work) pieces(ctx context.Context, f *zippkg.File) (found []piece, reaso
 	}
 	switch {
 	case errors.As(err, &refused):
-		return nil, refused.Message, nil
+		return nil, report.Text{En: refused.Message, Zh: refused.MessageZH}, nil
 	case err != nil:
-		return nil, "", fmt.Errorf("SQL scan: %w", err)
+		return nil, report.Text{}, fmt.Errorf("SQL scan: %w", err)
 	}
-	return found, "", nil
+	return found, report.Text{}, nil
 }
 
 // check is the second pass over a file.
@@ -243,14 +249,17 @@ func (w *work) check(ctx context.Context, f *zippkg.File, views []*fileView) err
 	var refused *zippkg.Error
 	switch {
 	case errors.As(err, &refused):
-		w.degrade(f, refused.Message)
+		w.degrade(f, report.Text{En: refused.Message, Zh: refused.MessageZH})
 		return nil
 	case err != nil:
 		return fmt.Errorf("SQL scan: %w", err)
 	}
 	w.scanner.encodings(f.Path, text, w.out)
 	if text.Undecodable || len(views) == 0 {
-		w.degrade(f, "the text cannot be decoded and was not checked; save the file as UTF-8")
+		w.degrade(f, report.Text{
+			En: "the text cannot be decoded and was not checked; save the file as UTF-8",
+			Zh: "无法识别文本编码，未检查，请将文件另存为 UTF-8",
+		})
 		return nil
 	}
 	found, err := w.analyst.analyse(ctx, views[0], text.Content)
@@ -291,7 +300,8 @@ func (w *work) checkCarrier(ctx context.Context, f *zippkg.File, views []*fileVi
 			w.out.Add(p.placed(finding))
 		}
 		for _, reason := range got.degraded {
-			w.degrade(f, p.where()+reason)
+			where := p.where()
+			w.degrade(f, report.Text{En: where.En + reason.En, Zh: where.Zh + reason.Zh})
 		}
 	}
 	w.coverage.Seen++
@@ -321,14 +331,14 @@ func (p *piece) placed(f report.Finding) report.Finding {
 }
 
 // where begins a reason for degraded coverage.
-func (p *piece) where() string {
+func (p *piece) where() report.Text {
 	switch {
 	case p.cell != "":
-		return "SQL in cell " + p.cell + ": "
+		return report.Text{En: "SQL in cell " + p.cell + ": ", Zh: "单元格 " + p.cell + " 中的 SQL："}
 	case p.pointer != "":
-		return "SQL at " + p.pointer + ": "
+		return report.Text{En: "SQL at " + p.pointer + ": ", Zh: p.pointer + " 处的 SQL："}
 	}
-	return fmt.Sprintf("SQL from line %d on: ", p.line)
+	return report.Text{En: fmt.Sprintf("SQL from line %d on: ", p.line), Zh: fmt.Sprintf("第 %d 行起的 SQL：", p.line)}
 }
 
 // shelf keeps decoded texts between the passes, as far as there is room.

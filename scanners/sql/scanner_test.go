@@ -55,8 +55,14 @@ func scan(t testing.TB, files ...entry) (list, task.Coverage) {
 	var out list
 	coverage, err := New().Scan(context.Background(), pack(t, files...), &out)
 	require.NoError(t, err)
+	for _, d := range coverage.Degraded {
+		require.Regexp(t, chinese, d.ReasonZH, d.Reason)
+	}
 	return out, coverage
 }
+
+// chinese is what no reason for degraded coverage may lack.
+var chinese = regexp.MustCompile(`\p{Han}`)
 
 func TestGolden(t *testing.T) {
 	cases, err := os.ReadDir("testdata")
@@ -141,7 +147,7 @@ func show(findings list, coverage task.Coverage) string {
 	}
 	fmt.Fprintf(&b, "seen %d of %d\n", coverage.Seen, coverage.Eligible)
 	for _, d := range coverage.Degraded {
-		fmt.Fprintf(&b, "degraded %s: %s\n", d.Path, d.Reason)
+		fmt.Fprintf(&b, "degraded %s: %s\n  %s\n", d.Path, d.Reason, d.ReasonZH)
 	}
 	return b.String()
 }
@@ -175,6 +181,7 @@ func TestWhatCannotBeReadIsCoverage(t *testing.T) {
 	require.Equal(t, 1, coverage.Seen)
 	require.Len(t, coverage.Degraded, 1)
 	require.Equal(t, "long.sql", coverage.Degraded[0].Path)
+	require.Contains(t, coverage.Degraded[0].ReasonZH, "超过上限 10 MiB")
 }
 
 func TestCoverageStaysSmall(t *testing.T) {
@@ -184,7 +191,7 @@ func TestCoverageStaysSmall(t *testing.T) {
 	}
 	_, coverage := scan(t, files...)
 	require.Len(t, coverage.Degraded, maxDegraded+1)
-	require.Equal(t, task.Degraded{Reason: "200 more reasons why files were not fully checked"}, coverage.Degraded[maxDegraded])
+	require.Equal(t, task.Degraded{Reason: "200 more reasons why files were not fully checked", ReasonZH: "另有 200 条未完整检查的说明未列出"}, coverage.Degraded[maxDegraded])
 }
 
 func TestEncodings(t *testing.T) {
@@ -202,6 +209,7 @@ func TestEncodings(t *testing.T) {
 	}, got)
 	require.Equal(t, 3, coverage.Seen)
 	require.Equal(t, "4.sql", coverage.Degraded[0].Path)
+	require.Equal(t, "无法识别文本编码，未检查，请将文件另存为 UTF-8", coverage.Degraded[0].ReasonZH)
 }
 
 func TestScanEndsWithItsContext(t *testing.T) {

@@ -70,9 +70,11 @@ func sortedWithoutLimit(s *Statement, out *hits) {
 	}
 }
 
-// limitedOtherwise: TOP, FETCH, or a template that may say it.
+// limitedOtherwise: TOP, FETCH, or a template that may say it. DISTINCT ON takes the
+// first row of each key: its order is its meaning.
 func (s *Statement) limitedOtherwise(b *block) bool {
-	if s.conditional || s.is(int(b.parts[listClause].from), "TOP") {
+	list := b.parts[listClause]
+	if s.conditional || s.is(int(list.from), "TOP") || s.Keyword(int(list.from)) == lex.Distinct && s.Keyword(int(list.from)+1) == lex.On {
 		return true
 	}
 	for i := int(b.order); i < int(b.end); i = s.Next(i) {

@@ -38,6 +38,7 @@ type shell struct {
 	heredocs  []heredoc   // announced on this line
 	variables map[string]shellWord
 	said      map[int]bool // where pieces begin
+	lost      int          // substitutions that are never closed
 	found     []piece      // line holds the offset, for the time being
 }
 
@@ -112,7 +113,8 @@ func (s *shell) word() shellWord {
 		case c == '`' || c == '$' && strings.HasPrefix(s.text[s.pos:], "$("):
 			s.pos = s.substitution(s.pos)
 		case c == '$' && strings.HasPrefix(s.text[s.pos:], "${"):
-			if n := strings.IndexAny(s.text[s.pos:], "}\n"); n > 0 {
+			const long = 200
+			if n := strings.IndexAny(s.text[s.pos:min(len(s.text), s.pos+long)], "}\n"); n > 0 {
 				s.pos += n + 1
 			} else {
 				s.pos += 2
@@ -157,6 +159,10 @@ func (s *shell) double() {
 // look far: what is longer is taken as text.
 func (s *shell) substitution(i int) int {
 	const far = 2000
+	const mistakes = 100 // that many are never closed: no more is looked for
+	if s.lost > mistakes {
+		return i + 1
+	}
 	if s.text[i] == '`' {
 		for n := i + 1; n < min(len(s.text), i+far); n++ {
 			switch s.text[n] {
@@ -166,6 +172,7 @@ func (s *shell) substitution(i int) int {
 				return n + 1
 			}
 		}
+		s.lost++
 		return i + 1
 	}
 	depth := 0
@@ -181,7 +188,8 @@ func (s *shell) substitution(i int) int {
 			}
 		}
 	}
-	return i + 2
+	s.lost++
+	return i + 1
 }
 
 // announce reads << and the delimiter of a heredoc.
@@ -249,7 +257,7 @@ func (s *shell) body(h heredoc, from, to int) {
 			}
 		}
 	}
-	if !ok || to <= from {
+	if !ok || to <= from || s.said[from] {
 		return
 	}
 	quote := byte('"')
@@ -409,17 +417,17 @@ func (s *shell) argument(c sqlClient, w shellWord, depth int) {
 			return
 		}
 	}
-	if !w.quoted {
+	if !w.quoted || s.said[w.from] {
 		return
 	}
 	s.add(c, w.from, s.masked(w.from, w.to, ' '))
 }
 
 func (s *shell) add(c sqlClient, from int, text string) {
-	if s.said[from] || strings.TrimSpace(text) == "" {
+	s.said[from] = true
+	if strings.TrimSpace(text) == "" {
 		return
 	}
-	s.said[from] = true
 	s.found = append(s.found, piece{text: text, dialect: c.dialect, fallback: c.fallback, line: from})
 }
 
@@ -462,7 +470,7 @@ func (s *shell) masked(from, to int, quote byte) string {
 			i += 2
 		case c == '`' && word || c == '$' && strings.HasPrefix(s.text[i:], "$("):
 			end := min(s.substitution(i), to)
-			if end <= i+2 {
+			if end <= i+1 {
 				b.WriteByte(c)
 				i++
 				continue

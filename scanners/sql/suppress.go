@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/secrets"
 	"github.com/factgate/factgate/scanners/sql/lex"
 )
 
@@ -74,9 +75,7 @@ func readSuppression(text string, c lex.Token) (suppression, bool) {
 
 // withoutSecret is a text for the report, or nothing if it holds a secret.
 func withoutSecret(text string) string {
-	h := hits{rule: &rule{}, counts: map[string]int{}}
-	searchText(text, 0, len(text), &h)
-	if len(h.found) > 0 {
+	if secrets.Holds(text, secrets.Shell) {
 		return ""
 	}
 	return text
@@ -152,7 +151,7 @@ func (d *draft) unused(v *fileView, rules *ruleSet, at func(int) position) []rep
 		}
 		for _, id := range s.rules {
 			known := rules.byID[id]
-			if id == allRules || s.used[id] && (known == nil || !known.Security) {
+			if id == allRules || d.hits.counts[id] > maxHits || s.used[id] && (known == nil || !known.Security) {
 				continue
 			}
 			message := report.Text{

@@ -195,14 +195,20 @@ func (c *check) end(fault error) {
 }
 
 // unsure says what was not understood of the report that has ended, or nothing.
-func (c *check) unsure() string {
+func (c *check) unsure() report.Text {
 	switch {
 	case c.forgot:
-		return fmt.Sprintf("the package tells of more than %d tests or units of code; those beyond are not compared with others, so some may count twice", c.limits.Remembered)
+		return report.Text{
+			En: fmt.Sprintf("the package tells of more than %d tests or units of code; those beyond are not compared with others, so some may count twice", c.limits.Remembered),
+			Zh: fmt.Sprintf("安装包中的测试或代码单元超过 %d 个，超出部分未去重，可能重复计数", c.limits.Remembered),
+		}
 	case !c.is.tests() && c.measures == 0:
-		return "it is a coverage report, but says of no lines whether they were covered"
+		return report.Text{
+			En: "it is a coverage report, but says of no lines whether they were covered",
+			Zh: "这是覆盖率报告，但没有任何代码行的覆盖数据",
+		}
 	}
-	return ""
+	return report.Text{}
 }
 
 func (c *check) testCase(t testCase) (repeated bool) {

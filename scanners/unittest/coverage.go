@@ -195,7 +195,7 @@ func (l *lines) err() error {
 	var limit *overLimitError
 	switch {
 	case errors.Is(err, bufio.ErrTooLong):
-		return &overLimitError{l.number, fmt.Sprintf("a line is longer than %d KiB", l.source.limits.LineBytes>>10)}
+		return overLimit(l.number, "a line is longer than %d KiB", "单行超过 %d KiB", l.source.limits.LineBytes>>10)
 	case errors.As(err, &limit):
 		limit.line = l.number
 	}

@@ -83,10 +83,14 @@ func (e *malformed) Error() string { return fmt.Sprintf("line %d: %s", e.line, e
 // overLimitError is a report that was not read to its end.
 type overLimitError struct {
 	line   int
-	detail string
+	detail report.Text
 }
 
-func (e *overLimitError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.detail) }
+func (e *overLimitError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.detail.En) }
+
+func overLimit(line int, en, zh string, most int64) *overLimitError {
+	return &overLimitError{line, report.Text{En: fmt.Sprintf(en, most), Zh: fmt.Sprintf(zh, most)}}
+}
 
 // errNotReport: well-formed so far, but its root is something else.
 var errNotReport = errors.New("no test or coverage report")
@@ -130,11 +134,11 @@ func (s *source) Read(p []byte) (int, error) {
 		if n == 0 {
 			s.err = err
 		} else {
-			s.err = &overLimitError{detail: fmt.Sprintf("the file is larger than %d MiB", s.limits.FileBytes>>20)}
+			s.err = overLimit(0, "the file is larger than %d MiB", "文件超过 %d MiB", s.limits.FileBytes>>20)
 		}
 		return 0, s.err
 	case s.token > s.limits.TextBytes:
-		s.err = &overLimitError{detail: fmt.Sprintf("one text is larger than %d MiB", s.limits.TextBytes>>20)}
+		s.err = overLimit(0, "one text is larger than %d MiB", "单段文本超过 %d MiB", s.limits.TextBytes>>20)
 		return 0, s.err
 	}
 	n, err := s.r.Read(p[:min(int64(len(p)), s.remaining)])
@@ -179,17 +183,17 @@ func (d *decoder) next() (xml.Token, error) {
 		switch t := token.(type) {
 		case xml.StartElement:
 			if len(d.open) == d.limits.Depth {
-				return nil, &overLimitError{d.line, fmt.Sprintf("elements are nested more than %d deep", d.limits.Depth)}
+				return nil, overLimit(d.line, "elements are nested more than %d deep", "元素嵌套超过 %d 层", int64(d.limits.Depth))
 			}
 			d.open = append(d.open, t.Name.Local)
 			return t, nil
 		case xml.EndElement:
 			if len(d.open) == 0 {
-				return nil, d.unbalanced("unexpected end element </" + t.Name.Local + ">")
+				return nil, d.unbalanced("unexpected end element </"+t.Name.Local+">", "多余的结束标签 </"+t.Name.Local+">")
 			}
 			begun := d.open[len(d.open)-1]
 			if begun != t.Name.Local {
-				return nil, d.unbalanced("element <" + begun + "> closed by </" + t.Name.Local + ">")
+				return nil, d.unbalanced("element <"+begun+"> closed by </"+t.Name.Local+">", "元素 <"+begun+"> 被 </"+t.Name.Local+"> 结束")
 			}
 			d.open = d.open[:len(d.open)-1]
 			return t, nil
@@ -235,7 +239,7 @@ func (d *decoder) fault(err error) error {
 		return d.cutOff()
 	}
 	detail = clip(strings.TrimPrefix(detail, "xml: "), 200)
-	return &malformed{line: line, detail: report.Text{En: detail, Zh: detail}}
+	return &malformed{line: line, detail: report.Text{En: detail, Zh: "XML 无法解析（" + detail + "）"}}
 }
 
 func (d *decoder) cutOff() *malformed {
@@ -246,10 +250,9 @@ func (d *decoder) cutOff() *malformed {
 	}}
 }
 
-func (d *decoder) unbalanced(detail string) *malformed {
+func (d *decoder) unbalanced(en, zh string) *malformed {
 	line, _ := d.xml.InputPos()
-	detail = clip(detail, 200)
-	return &malformed{line: line, detail: report.Text{En: detail, Zh: detail}}
+	return &malformed{line: line, detail: report.Text{En: clip(en, 200), Zh: clip(zh, 200)}}
 }
 
 // root reads up to the root element and returns it if it may be a report's.
@@ -367,7 +370,7 @@ func (d *decoder) suite(start xml.StartElement, pointer string, parent *suite, h
 				if p, err = d.problem(t); err == nil {
 					s.Own = append(s.Own, p)
 					if len(s.Own) > maxOwn {
-						return &overLimitError{d.line, fmt.Sprintf("a suite has more than %d failures outside its cases", maxOwn)}
+						return overLimit(d.line, "a suite has more than %d failures outside its cases", "一个测试套件在用例之外的失败超过 %d 个", maxOwn)
 					}
 				}
 			default:

@@ -80,6 +80,7 @@ func TestLimitsAreNotTheReportsFault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var limit *overLimitError
 			require.ErrorAs(t, decode(t.Context(), strings.NewReader(content), true, small, junit, &heard{}, &heard{}), &limit)
+			require.Regexp(t, `^第 \d+ 行：.*超过 \d+`, describeFault(limit).Zh)
 		})
 	}
 	exact := `<testsuite></testsuite>`
@@ -168,7 +169,8 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 		}
 		require.Equal(t, path == "b.xml", c.duplicate())
 		c.end(nil)
-		require.Contains(t, c.unsure(), "more than 10 tests")
+		require.Contains(t, c.unsure().En, "more than 10 tests")
+		require.Contains(t, c.unsure().Zh, "超过 10 个")
 	}
 	require.Equal(t, totals{tests: 30}, c.totals, "ten of the second are known")
 
@@ -178,7 +180,8 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 		c.measure(fmt.Sprint(i), measured{Lines: 2, LinesCovered: 1})
 	}
 	require.Equal(t, measured{Lines: 60, LinesCovered: 50}, c.covered)
-	require.Contains(t, c.unsure(), "more than 10 tests")
+	require.Contains(t, c.unsure().En, "more than 10 tests")
+	require.Contains(t, c.unsure().Zh, "超过 10 个")
 }
 
 func TestPercentagesAreRoundedDown(t *testing.T) {

@@ -105,7 +105,8 @@ func scan(t testing.TB, pkg *zippkg.Package, config unittest.Config) string {
 	require.NoError(t, err)
 	fmt.Fprintf(&out, "takes part: %d of %d read\n", coverage.Seen, coverage.Eligible)
 	for _, d := range coverage.Degraded {
-		fmt.Fprintf(&out, "degraded %s: %s\n", d.Path, d.Reason)
+		require.Regexp(t, `\p{Han}`, d.ReasonZH, d.Reason)
+		fmt.Fprintf(&out, "degraded %s: %s\n  %s\n", d.Path, d.Reason, d.ReasonZH)
 	}
 	for _, f := range found {
 		fmt.Fprintf(&out, "%s %s %s:%d %s [%s]\n  %s\n  %s\n", f.Rule, f.Severity, f.Path, f.Line, f.Pointer, f.Anchor, f.Message.En, f.Message.Zh)

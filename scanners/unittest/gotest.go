@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -139,7 +140,7 @@ func (s *goStream) event(e event, line int) error {
 }
 
 func (s *goStream) tooMuch(line int) error {
-	return &overLimitError{line, fmt.Sprintf("more than %d packages or tests run at once", s.limits.Open)}
+	return overLimit(line, "more than %d packages or tests run at once", "同时运行的包或测试超过 %d 个", int64(s.limits.Open))
 }
 
 // tells reports whether an output says something of its own.
@@ -202,13 +203,17 @@ func decodeDBT(ctx context.Context, r io.Reader, limits Limits, h handler) error
 	in := json.NewDecoder(counted)
 	bad := func(err error) error {
 		if src.err != nil {
+			var limit *overLimitError
+			if errors.As(src.err, &limit) {
+				limit.line = counted.lineAt(in.InputOffset())
+			}
 			return src.err
 		}
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			return cutOffAt(counted.lineAt(in.InputOffset()))
 		}
 		detail := clip(strings.TrimPrefix(err.Error(), "json: "), 200)
-		return &malformed{line: counted.lineAt(in.InputOffset()), detail: report.Text{En: detail, Zh: detail}}
+		return &malformed{line: counted.lineAt(in.InputOffset()), detail: report.Text{En: detail, Zh: "JSON 无法解析（" + detail + "）"}}
 	}
 	if t, err := in.Token(); err != nil {
 		return bad(err)

@@ -1,6 +1,7 @@
 package unittest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -41,21 +42,14 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		FileBytes:  orDefault(l.FileBytes, 64<<20),
-		TextBytes:  orDefault(l.TextBytes, 16<<20),
-		LineBytes:  orDefault(l.LineBytes, 1<<20),
-		HeadBytes:  orDefault(l.HeadBytes, 256<<10),
-		Depth:      orDefault(l.Depth, 64),
-		Open:       orDefault(l.Open, 20_000),
-		Remembered: orDefault(l.Remembered, 500_000),
+		FileBytes:  cmp.Or(l.FileBytes, 64<<20),
+		TextBytes:  cmp.Or(l.TextBytes, 16<<20),
+		LineBytes:  cmp.Or(l.LineBytes, 1<<20),
+		HeadBytes:  cmp.Or(l.HeadBytes, 256<<10),
+		Depth:      cmp.Or(l.Depth, 64),
+		Open:       cmp.Or(l.Open, 20_000),
+		Remembered: cmp.Or(l.Remembered, 500_000),
 	}
-}
-
-func orDefault[N int | int64](n, otherwise N) N {
-	if n > 0 {
-		return n
-	}
-	return otherwise
 }
 
 type scanner struct {
@@ -153,12 +147,16 @@ func noReports(looked int, unread []unreadFile) report.Text {
 }
 
 // describeFault says in both languages what faultOf returns.
-func describeFault(fault error) report.Text {
+func describeFault(fault error) (said report.Text) {
 	var bad *malformed
-	if errors.As(fault, &bad) {
-		return report.Text{En: bad.Error(), Zh: fmt.Sprintf("第 %d 行：%s", bad.line, bad.detail.Zh)}
+	var limit *overLimitError
+	switch {
+	case errors.As(fault, &bad):
+		said = report.Text{En: bad.Error(), Zh: fmt.Sprintf("第 %d 行：%s", bad.line, bad.detail.Zh)}
+	case errors.As(fault, &limit):
+		said = report.Text{En: limit.Error(), Zh: fmt.Sprintf("第 %d 行：%s", limit.line, limit.detail.Zh)}
 	}
-	return report.Text{En: fault.Error(), Zh: fault.Error()}
+	return said
 }
 
 // Scan reads every report to its end, or as far as it goes.
@@ -183,10 +181,11 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 		}
 		switch {
 		case fault != nil:
-			coverage.Degraded = degrade(coverage.Degraded, file.Path, "not read to the end: "+fault.Error())
+			why := describeFault(fault)
+			coverage.Degraded = degrade(coverage.Degraded, file.Path, report.Text{En: "not read to the end: " + why.En, Zh: "未能读完：" + why.Zh})
 		case err == nil:
 			coverage.Seen++
-			if said := c.unsure(); said != "" {
+			if said := c.unsure(); said.En != "" {
 				coverage.Degraded = degrade(coverage.Degraded, file.Path, said)
 			}
 		default:
@@ -252,10 +251,10 @@ func faultOf(err error) error {
 	return nil
 }
 
-func degrade(list []task.Degraded, path, reason string) []task.Degraded {
+func degrade(list []task.Degraded, path string, reason report.Text) []task.Degraded {
 	const most = 200 // coverage travels in a fact
 	if len(list) < most {
-		list = append(list, task.Degraded{Path: path, Reason: reason})
+		list = append(list, task.Degraded{Path: path, Reason: reason.En, ReasonZH: reason.Zh})
 	}
 	return list
 }

@@ -123,7 +123,7 @@ func (d *delivery) readBundle(ctx context.Context, manifest *zippkg.File) error 
 	for _, f := range b.sources {
 		if language, ok := languageOf(f.Path); ok && language != none {
 			if d.textLeft -= f.Size; d.textLeft < 0 {
-				d.degrade(f.Path, "all texts together are larger than %d MiB", packageText>>20)
+				d.degrade(f.Path, textsTooLarge)
 				continue
 			}
 			content, ok, err := d.readText(ctx, f, codeBytes)
@@ -152,7 +152,7 @@ func (d *delivery) readBundle(ctx context.Context, manifest *zippkg.File) error 
 	}
 	for _, doc := range b.resources {
 		if !known[doc] {
-			d.degrade(doc.path, "none of the kinds of resources that are known here (workflows, tasks, …)")
+			d.degrade(doc.path, say("none of the kinds of resources that are known here (workflows, tasks, …)", "不含已知类型的资源（workflows、tasks 等）"))
 		}
 	}
 	return nil

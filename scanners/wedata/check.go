@@ -39,7 +39,7 @@ func (d *delivery) run(ctx context.Context, out scanners.Findings) error {
 			return ctx.Err()
 		}
 		if c.count > keptPerRule {
-			d.degrade("", "%s: only the first %d of %d findings are reported", r.ID, keptPerRule, c.count)
+			d.degrade("", say("%[1]s: only the first %[2]d of %[3]d findings are reported", "%[1]s：共发现 %[3]d 个问题，仅报告前 %[2]d 个", r.ID, keptPerRule, c.count))
 		}
 	}
 	slices.SortStableFunc(c.found, func(a, b report.Finding) int {

@@ -224,3 +224,7 @@ func eachWord(s string, each func(string)) {
 		}
 	}
 }
+
+func alphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}

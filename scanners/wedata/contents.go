@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/secrets"
 )
 
 // inputs is WD017.
@@ -95,7 +96,8 @@ func undefinedParameter(c *check) {
 				continue
 			}
 			if looked++; looked > mostNames {
-				c.degrade(t.doc.path, "task %s: only the first %d names of its code that the package does not define were looked at", t.label(), mostNames)
+				c.degrade(t.doc.path, say("task %s: only the first %d names of its code that the package does not define were looked at",
+					"任务 %s：代码中安装包未定义的变量过多，仅检查了前 %d 个", t.label(), mostNames))
 				break
 			}
 			if definedIn(lower, name) {
@@ -270,18 +272,18 @@ func plainSecrets(c *check) {
 			language, _ := languageOf(p)
 			at := newPlace(b.texts[p])
 			for _, s := range secretsIn(b.texts[p], language) {
-				line, col := at.of(s.offset)
-				c.add(report.Finding{Path: p, Line: int(line), Column: int(col), Anchor: "secret", Message: secretMessage(s.what)})
+				line, col := at.of(s.Start)
+				c.add(report.Finding{Path: p, Line: int(line), Column: int(col), Anchor: "secret", Message: secretMessage(s.What)})
 			}
 		}
 	}
 }
 
-func secretMessage(what secretKind) report.Text {
+func secretMessage(what secrets.What) report.Text {
 	switch what {
-	case urlSecret:
+	case secrets.InURL:
 		return report.Text{En: "A URL with a password in plain text; use a data source of the platform, and change the password.", Zh: "连接串中出现明文口令，请改用平台数据源，并更换该口令。"}
-	case keySecret:
+	case secrets.AccessKey:
 		return report.Text{En: "The id of a cloud access key in plain text; take keys from a secret store, and revoke this one.", Zh: "出现明文云访问密钥，请改用密钥管理，并吊销该密钥。"}
 	}
 	return report.Text{En: "A password or key in plain text; take it from a data source or a secret store, and change it.", Zh: "出现明文口令或密钥，请改用数据源或密钥管理，并更换。"}
@@ -290,7 +292,7 @@ func secretMessage(what secretKind) report.Text {
 func (c *check) secretsInCode(t *task) {
 	at := newPlace(t.code.text)
 	for _, s := range secretsIn(t.code.text, t.code.language) {
-		c.inCode(t, at, s.offset, "secret", "", secretMessage(s.what))
+		c.inCode(t, at, s.Start, "secret", "", secretMessage(s.What))
 	}
 }
 
@@ -315,7 +317,7 @@ func (c *check) secretsBelow(doc *document, n *node, owners map[*node]*task, cod
 		if code[at.n] {
 			continue
 		}
-		raise := func(n *node, what secretKind, detail string) {
+		raise := func(n *node, what secrets.What, detail string) {
 			if at.of != nil {
 				c.atTask(at.of, n, detail, "", secretMessage(what))
 			} else {
@@ -324,9 +326,9 @@ func (c *check) secretsBelow(doc *document, n *node, owners map[*node]*task, cod
 		}
 		switch at.n.kind {
 		case object:
-			if name := at.n.get("paramkey", "key", "prop", "paramname", "name").text(); secretName(name) {
-				if v := at.n.get("paramvalue", "value", "default"); v.text() != "" && secretValue(v.text()) {
-					raise(v, namedSecret, "secret "+clip(name))
+			if name := at.n.get("paramkey", "key", "prop", "paramname", "name").text(); name != "" {
+				if v := at.n.get("paramvalue", "value", "default"); namesSecret(name, v.text()) {
+					raise(v, secrets.Named, "secret "+clip(name))
 					continue
 				}
 			}
@@ -342,17 +344,17 @@ func (c *check) secretsBelow(doc *document, n *node, owners map[*node]*task, cod
 				stack = append(stack, step{at.n.children[i], at.of})
 			}
 		case text, number:
-			if at.n.key != "" && secretName(at.n.key) && !referenceKey(at.n.folded) && secretValue(at.n.text()) {
-				raise(at.n, namedSecret, "secret")
+			if at.n.key != "" && !referenceKey(at.n.folded) && namesSecret(at.n.key, at.n.text()) {
+				raise(at.n, secrets.Named, "secret")
 				continue
 			}
 			// A variable of a bundle: variables: {db_password: {default: x}}.
-			if parent := at.n.parent; parent != nil && (at.n.folded == "default" || at.n.folded == "value") && secretName(parent.key) && secretValue(at.n.text()) {
-				raise(at.n, namedSecret, "secret")
+			if parent := at.n.parent; parent != nil && (at.n.folded == "default" || at.n.folded == "value") && namesSecret(parent.key, at.n.text()) {
+				raise(at.n, secrets.Named, "secret")
 				continue
 			}
 			if found := secretsIn(at.n.value, other); len(found) > 0 {
-				raise(at.n, found[0].what, "secret")
+				raise(at.n, found[0].What, "secret")
 			}
 		}
 	}
@@ -423,7 +425,7 @@ func missingDependency(c *check) {
 					continue
 				}
 				if ways.steps < 0 {
-					c.degrade("", "WD029: too many dependencies to follow all of them")
+					c.degrade("", say("WD029: too many dependencies to follow all of them", "WD029：依赖过多，未能全部追踪"))
 					return
 				}
 				c.inCode(t, at, found.reads[table], "reads "+table, "", say("Task %s reads %s, which task %s writes, and does not wait for it; add the dependency.",

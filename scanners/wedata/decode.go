@@ -23,9 +23,9 @@ type syntaxError struct {
 func (e *syntaxError) Error() string { return e.what.En }
 
 // limitError says that a document goes over a limit: it may be fine, but is not read.
-type limitError struct{ what string }
+type limitError struct{ what report.Text }
 
-func (e *limitError) Error() string { return e.what }
+func (e *limitError) Error() string { return e.what.En }
 
 // decodeJSON reads one JSON value. The error is a *syntaxError, a *limitError, or
 // that of the context.
@@ -88,7 +88,7 @@ func (d *jsonDecoder) run(ctx context.Context) (*node, error) {
 			continue
 		}
 		if !d.limit.take() {
-			return nil, &limitError{"it holds too many values"}
+			return nil, &limitError{say("it holds too many values", "文件中的值过多")}
 		}
 		v := &node{parent: open}
 		v.line, v.col = d.at.of(from)
@@ -123,7 +123,7 @@ func (d *jsonDecoder) run(ctx context.Context) (*node, error) {
 		}
 		if v.kind == object || v.kind == array {
 			if depth++; depth > maxDepth {
-				return nil, &limitError{fmt.Sprintf("its values are nested deeper than %d", maxDepth)}
+				return nil, &limitError{say("its values are nested deeper than %d", "嵌套超过 %d 层", maxDepth)}
 			}
 			open = v
 			wantKey = v.kind == object
@@ -166,7 +166,7 @@ func decodeYAML(source string, limit *budget) (documents []*node, err error) {
 			return nil, yamlFault(err)
 		}
 		if len(documents) == most {
-			return nil, &limitError{fmt.Sprintf("it holds more than %d documents", most)}
+			return nil, &limitError{say("it holds more than %d documents", "文件包含超过 %d 个文档", most)}
 		}
 		root, err := d.value(&top, nil, 0)
 		if err != nil {
@@ -215,7 +215,7 @@ type yamlDecoder struct {
 
 func (d *yamlDecoder) value(from *yaml.Node, parent *node, depth int) (*node, error) {
 	if depth > maxDepth {
-		return nil, &limitError{fmt.Sprintf("its values are nested deeper than %d", maxDepth)}
+		return nil, &limitError{say("its values are nested deeper than %d", "嵌套超过 %d 层", maxDepth)}
 	}
 	switch from.Kind {
 	case yaml.DocumentNode:
@@ -230,7 +230,7 @@ func (d *yamlDecoder) value(from *yaml.Node, parent *node, depth int) (*node, er
 		return d.value(from.Alias, parent, depth+1) // an alias within itself ends by its depth
 	}
 	if !d.limit.take() {
-		return nil, &limitError{"it holds too many values"}
+		return nil, &limitError{say("it holds too many values", "文件中的值过多")}
 	}
 	n := &node{parent: parent, line: int32(from.Line), col: int32(from.Column)}
 	switch from.Kind {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/factgate/factgate/domain/report"
 	facts "github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/internal/digraph"
 	"github.com/factgate/factgate/internal/zippkg"
@@ -100,12 +101,14 @@ func newDelivery(pkg *zippkg.Package, s settings, asOf time.Time) *delivery {
 
 func (d *delivery) exists(p string) bool { return d.known[p] }
 
-func (d *delivery) degrade(p, format string, args ...any) {
+var textsTooLarge = say("not read: all texts together are larger than %d MiB", "未读取：所有文本合计超过 %d MiB", packageText>>20)
+
+func (d *delivery) degrade(p string, reason report.Text) {
 	if len(d.coverage.Degraded) == maxDegraded {
 		d.unsaid++
 		return
 	}
-	d.coverage.Degraded = append(d.coverage.Degraded, facts.Degraded{Path: p, Reason: fmt.Sprintf(format, args...)})
+	d.coverage.Degraded = append(d.coverage.Degraded, facts.Degraded{Path: p, Reason: reason.En, ReasonZH: reason.Zh})
 }
 
 // gather reads all documents. Its errors are those of the store and of the context.
@@ -116,7 +119,7 @@ func (d *delivery) gather(ctx context.Context) error {
 		}
 		if isManifest(f.Path) && len(d.bundles) == bundleCount {
 			d.coverage.Eligible++
-			d.degrade(f.Path, "more than %d bundles", bundleCount)
+			d.degrade(f.Path, say("not read: the package has more than %d bundles", "未读取：安装包中的 Bundle 超过 %d 个", bundleCount))
 			continue
 		}
 		if isManifest(f.Path) {
@@ -152,12 +155,12 @@ func (d *delivery) readText(ctx context.Context, f *zippkg.File, limit int64) (s
 	var refused *zippkg.Error
 	switch {
 	case errors.As(err, &refused):
-		d.degrade(f.Path, "%s", refused.Message)
+		d.degrade(f.Path, report.Text{En: refused.Message, Zh: refused.MessageZH})
 		return "", false, nil
 	case err != nil:
 		return "", false, fmt.Errorf("read %s: %w", f.Path, err)
 	case content.Undecodable:
-		d.degrade(f.Path, "the text cannot be decoded; save the file as UTF-8")
+		d.degrade(f.Path, say("the text cannot be decoded; save the file as UTF-8", "无法识别文本编码，请将文件另存为 UTF-8"))
 		return "", false, nil
 	}
 	return content.Content, true, nil
@@ -192,10 +195,10 @@ func (d *delivery) accept(p string, err error) bool {
 	switch {
 	case errors.As(err, &fault):
 		d.broken = append(d.broken, brokenDocument{p, fault})
-		d.degrade(p, "malformed: %s (line %d)", fault.what.En, fault.line)
+		d.degrade(p, say("malformed: %s (line %d)", "格式错误：%s（第 %d 行）", fault.what, fault.line))
 		return false
 	case errors.As(err, &over):
-		d.degrade(p, "not read: %s", over.what)
+		d.degrade(p, say("not read: %s", "未读取：%s", over.what))
 		return false
 	}
 	return err == nil
@@ -207,7 +210,7 @@ func (d *delivery) readJSON(ctx context.Context, f *zippkg.File) error {
 		ours, err := headIsOurs(f)
 		if ours {
 			d.coverage.Eligible++
-			d.degrade(f.Path, "larger than %d MiB", jsonBytes>>20)
+			d.degrade(f.Path, say("not read: larger than %d MiB", "未读取：文件超过 %d MiB", jsonBytes>>20))
 		}
 		return err
 	}
@@ -229,7 +232,7 @@ func (d *delivery) readJSON(ctx context.Context, f *zippkg.File) error {
 	if d.textLeft -= f.Size; d.textLeft < 0 {
 		if sure {
 			d.coverage.Eligible++
-			d.degrade(f.Path, "all texts together are larger than %d MiB", packageText>>20)
+			d.degrade(f.Path, textsTooLarge)
 		}
 		return nil
 	}

@@ -20,7 +20,7 @@
 // miss something than accuse wrongly: a field that a shape does not promise is not
 // missed, and of code that is not understood nothing is said. No message, pointer or
 // anchor repeats a secret. It reads no clock: whether a schedule has expired is seen
-// from the newest file of the package, or from the setting as_of.
+// from the newest file of the package, or from the setting asOf.
 //
 // # What it refuses
 //

@@ -85,9 +85,9 @@ func FuzzCode(f *testing.F) {
 		for _, l := range []language{sql, shell, python, other} {
 			last := 0
 			for _, s := range secretsIn(source, l) {
-				require.GreaterOrEqual(t, s.offset, last, "places do not go back")
-				require.Less(t, s.offset, len(source))
-				last = s.offset
+				require.GreaterOrEqual(t, s.Start, last, "places do not go back")
+				require.Less(t, s.Start, len(source))
+				last = s.Start
 			}
 		}
 		decodeBase64(source)

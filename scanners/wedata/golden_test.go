@@ -66,7 +66,8 @@ func scan(t testing.TB, s scanners.Scanner, files map[string]string) string {
 	require.NoError(t, err)
 	fmt.Fprintf(&out, "takes part: %d of %d read\n", coverage.Seen, coverage.Eligible)
 	for _, d := range coverage.Degraded {
-		fmt.Fprintf(&out, "degraded %s: %s\n", d.Path, d.Reason)
+		require.Regexp(t, `\p{Han}`, d.ReasonZH, d.Reason)
+		fmt.Fprintf(&out, "degraded %s: %s\n  %s\n", d.Path, d.Reason, d.ReasonZH)
 	}
 	for _, f := range found {
 		fmt.Fprintf(&out, "%s %s %s:%d:%d", f.Rule, f.Severity, f.Path, f.Line, f.Column)

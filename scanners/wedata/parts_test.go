@@ -278,7 +278,7 @@ func TestSecrets(t *testing.T) {
 			continue
 		}
 		require.Len(t, found, 1, c.text)
-		require.True(t, strings.HasPrefix(c.text[found[0].offset:], c.want), c.text)
+		require.True(t, strings.HasPrefix(c.text[found[0].Start:], c.want), c.text)
 	}
 }
 
@@ -298,26 +298,26 @@ func TestSettings(t *testing.T) {
 		return New().(scanners.Configurable).Configure(given)
 	}
 	for text, want := range map[string]string{
-		"project_parameters: [a]\nhigh_priority_percent: 101": "line 2, column 24: write a number",
-		"high_priority_percent: -1":                           "write a number",
-		"high_priority_percent: much":                         "line 1",
-		"as_of: tomorrow":                                     "such as 2026-03-31",
-		"external_task: [a]":                                  "external_task",
+		"projectParameters: [a]\nhighPriorityPercent: 101": "line 2, column 22: write a number",
+		"highPriorityPercent: -1":                          "write a number",
+		"highPriorityPercent: much":                        "line 1",
+		"asOf: tomorrow":                                   "such as 2026-03-31",
+		"externalTask: [a]":                                "externalTask",
 	} {
 		_, err := configured(text)
 		require.ErrorContains(t, err, want)
 	}
 	digests := map[string]bool{New().Describe().ConfigDigest: true}
-	for _, text := range []string{"high_priority_percent: 20", "as_of: 2026-01-01", "external_tasks: ['1']", "project_parameters: ['1']"} {
+	for _, text := range []string{"highPriorityPercent: 20", "asOf: 2026-01-01", "externalTasks: ['1']", "projectParameters: ['1']"} {
 		s, err := configured(text)
 		require.NoError(t, err)
 		require.Equal(t, New().Describe().RulesDigest, s.Describe().RulesDigest)
 		require.False(t, digests[s.Describe().ConfigDigest])
 		digests[s.Describe().ConfigDigest] = true
 	}
-	a, err := configured("external_tasks: ['2', '1']")
+	a, err := configured("externalTasks: ['2', '1']")
 	require.NoError(t, err)
-	b, err := configured("external_tasks: ['1', '2']\nhigh_priority_percent: 30")
+	b, err := configured("externalTasks: ['1', '2']\nhighPriorityPercent: 30")
 	require.NoError(t, err)
 	require.Equal(t, a.Describe(), b.Describe(), "the order does not matter")
 }

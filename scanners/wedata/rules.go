@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/secrets"
 )
 
 // rulesVersion is raised when a rule's code changes what it finds; with the table
@@ -22,7 +23,7 @@ type rule struct {
 
 func rulesDigest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n", rulesVersion)
+	fmt.Fprintf(h, "%s %s\n", rulesVersion, secrets.Version)
 	for _, r := range rules() {
 		fmt.Fprintf(h, "%s %s %q %q\n", r.ID, r.Severity, r.Message, r.Rationale)
 	}
@@ -103,7 +104,7 @@ func rules() []rule {
 			Rationale: report.Text{En: "A task that waits for one that does not exist never runs.", Zh: "依赖不存在任务的任务永远不会运行。"},
 			Bad:       taskExample("", "", `, "UpstreamDependencyConfigList": [{"TaskId": "9999", "MainCyclicConfig": "DAY", "SubordinateCyclicConfig": "CURRENT_DAY"}]`),
 			Good:      canvasExample("", "", `{"TaskFrom": "1", "TaskTo": "2", "LinkType": "real_real"}`),
-			Configure: report.Text{En: "external_tasks: ids of tasks that exist although the package does not hold them.", Zh: "external_tasks：不在安装包内但确实存在的任务 ID。"}}, unknownUpstream},
+			Configure: report.Text{En: "externalTasks: ids of tasks that exist although the package does not hold them.", Zh: "externalTasks：不在安装包内但确实存在的任务 ID。"}}, unknownUpstream},
 		{report.Rule{ID: "WD004", Severity: report.Error, Syntax: "json",
 			Message:   report.Text{En: "Tasks wait for each other in a circle; remove one of the dependencies.", Zh: "任务循环依赖，请去除其中一条依赖。"},
 			Rationale: report.Text{En: "None of the tasks of a circle ever starts.", Zh: "循环中的任务都不会启动。"},
@@ -141,7 +142,7 @@ func rules() []rule {
 			Rationale: report.Text{En: "Such a task is imported without complaint and never runs. An end before the start is an error; expired is seen from the newest file of the package.", Zh: "这样的任务能正常导入，却永远不会运行。结束早于开始为错误；是否过期以安装包中最新文件的时间为准。"},
 			Bad:       taskExample("", "", `, "StartTime": "2026-01-01 00:00:00", "EndTime": "2025-12-31 23:59:59"`),
 			Good:      taskExample("", "", `, "StartTime": "2026-01-01 00:00:00", "EndTime": "2099-12-31 23:59:59"`),
-			Configure: report.Text{En: "as_of: the day from which expiry is seen, instead of the newest file.", Zh: "as_of：判断是否过期的日期，代替最新文件的时间。"}}, validity},
+			Configure: report.Text{En: "asOf: the day from which expiry is seen, instead of the newest file.", Zh: "asOf：判断是否过期的日期，代替最新文件的时间。"}}, validity},
 		{report.Rule{ID: "WD011", Severity: report.Error, Syntax: "json",
 			Message:   report.Text{En: "A task without an owner; name one.", Zh: "任务没有负责人，请指定。"},
 			Rationale: report.Text{En: "Nobody is called when it fails.", Zh: "任务失败时没有人会收到告警。"},
@@ -182,7 +183,7 @@ func rules() []rule {
 			Rationale: report.Text{En: "What is not replaced reaches the engine as it is written. Checked in SQL, since ${x} is a variable of its own in other languages.", Zh: "未被替换的参数会原样传给执行引擎。仅检查 SQL，因为在其他语言中 ${x} 可能是自身变量。"},
 			Bad:       taskExample("", `, "CodeContent": "`+encoded("SELECT id FROM ods.orders WHERE region = '${region}'")+`"`, ""),
 			Good:      taskExample("", `, "CodeContent": "`+encoded("SELECT id FROM ods.orders WHERE dt = '${yyyyMMdd-1d}'")+`"`, ""),
-			Configure: report.Text{En: "project_parameters: names that the project defines and the package does not hold.", Zh: "project_parameters：在项目中定义、不在安装包内的参数名。"}}, undefinedParameter},
+			Configure: report.Text{En: "projectParameters: names that the project defines and the package does not hold.", Zh: "projectParameters：在项目中定义、不在安装包内的参数名。"}}, undefinedParameter},
 		{report.Rule{ID: "WD019", Severity: report.Note, Syntax: "json",
 			Message:   report.Text{En: "A parameter is defined and never used; remove it, or use it.", Zh: "参数已定义但从未使用，请删除或使用。"},
 			Rationale: report.Text{En: "Often it is the other half of a misspelt name.", Zh: "往往是因为另一处名称写错。"},
@@ -203,7 +204,7 @@ func rules() []rule {
 			Rationale: report.Text{En: "Where everything is urgent, nothing is.", Zh: "所有任务都是最高优先级等于没有优先级。"},
 			Bad:       taskExample("", "", `, "RunPriorityType": 1`),
 			Good:      taskExample("", "", `, "RunPriorityType": 6`),
-			Configure: report.Text{En: "high_priority_percent: how many percent of a workflow's tasks may have priority 4; 30 by default, looked at from 4 tasks on.", Zh: "high_priority_percent：工作流中优先级为 4 的任务占比上限，默认 30，任务数不少于 4 时检查。"}}, priority},
+			Configure: report.Text{En: "highPriorityPercent: how many percent of a workflow's tasks may have priority 4; 30 by default, looked at from 4 tasks on.", Zh: "highPriorityPercent：工作流中优先级为 4 的任务占比上限，默认 30，任务数不少于 4 时检查。"}}, priority},
 		{report.Rule{ID: "WD023", Severity: report.Warning, Syntax: "json",
 			Message:   report.Text{En: "A step that the platform does not permit; use 5, 10, 15, 20 or 30 minutes, or 1 to 23 hours.", Zh: "平台不支持该间隔，请使用 5、10、15、20、30 分钟或 1～23 小时。"},
 			Rationale: report.Text{En: "Another step is refused at import, or does not divide the hour evenly.", Zh: "其他间隔会导致导入失败，或不能均分一小时。"},

@@ -24,16 +24,16 @@ const version = "1.0.0"
 // settings of the scanner, as they are written.
 type settings struct {
 	// ProjectParameters are defined in the project and not delivered; WD018 knows them.
-	ProjectParameters []string `yaml:"project_parameters" json:"projectParameters"`
+	ProjectParameters []string `yaml:"projectParameters" json:"projectParameters"`
 	// ExternalTasks are ids of tasks that exist without being delivered; WD003 and
 	// WD017 know them.
-	ExternalTasks []string `yaml:"external_tasks" json:"externalTasks"`
+	ExternalTasks []string `yaml:"externalTasks" json:"externalTasks"`
 	// HighPriorityPercent is how many of a workflow's tasks may have the highest
 	// priority before WD022 says something.
-	HighPriorityPercent int `yaml:"high_priority_percent" json:"highPriorityPercent"`
+	HighPriorityPercent int `yaml:"highPriorityPercent" json:"highPriorityPercent"`
 	// AsOf is the day at which WD010 calls a schedule expired; without it the time of
 	// the newest file of the package.
-	AsOf string `yaml:"as_of" json:"asOf"`
+	AsOf string `yaml:"asOf" json:"asOf"`
 }
 
 func defaults() settings { return settings{HighPriorityPercent: 30} }
@@ -50,10 +50,10 @@ func New() scanners.Scanner { return defaults().scanner() }
 // problem says which setting makes no sense, and why.
 func (s settings) problem() (key string, why report.Text, bad bool) {
 	if s.HighPriorityPercent < 0 || s.HighPriorityPercent > 100 {
-		return "high_priority_percent", report.Text{En: "write a number from 0 to 100", Zh: "请填写 0～100 的数字"}, true
+		return "highPriorityPercent", report.Text{En: "write a number from 0 to 100", Zh: "请填写 0～100 的数字"}, true
 	}
 	if _, ok := moment(s.AsOf); s.AsOf != "" && !ok {
-		return "as_of", report.Text{En: "write a day such as 2026-03-31", Zh: "请填写日期，如 2026-03-31"}, true
+		return "asOf", report.Text{En: "write a day such as 2026-03-31", Zh: "请填写日期，如 2026-03-31"}, true
 	}
 	return "", report.Text{}, false
 }
@@ -146,7 +146,8 @@ func (s *scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 		return facts.Coverage{}, err
 	}
 	if d.unsaid > 0 {
-		d.coverage.Degraded = append(d.coverage.Degraded, facts.Degraded{Reason: fmt.Sprintf("%d more reasons why files were not fully checked", d.unsaid)})
+		more := say("%d more reasons why files were not fully checked", "另有 %d 条未完整检查的说明未列出", d.unsaid)
+		d.coverage.Degraded = append(d.coverage.Degraded, facts.Degraded{Reason: more.En, ReasonZH: more.Zh})
 	}
 	return d.coverage, nil
 }

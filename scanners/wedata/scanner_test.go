@@ -40,8 +40,12 @@ func TestAFileOverTheLimitIsDegradedCoverage(t *testing.T) {
 	large := `{"WorkflowId": "1", "WorkflowName": "x", "Links": [], "Tasks": [{"TaskId": "1", "TaskName": "x", "InCharge": "y"}], "more": "` + strings.Repeat("abcdefgh", 10<<20/8) + `"}`
 	many := `{"WorkflowId": "1", "WorkflowName": "x", "Links": [], "Tasks": [{"TaskId": "1", "TaskName": "x", "InCharge": "y"}], "more": [` + strings.Repeat("0,", 400_000) + `0]}`
 	deep := `{"WorkflowId": "1", "WorkflowName": "x", "Links": [], "Tasks": [{"TaskId": "1", "TaskName": "x"}], "more": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`
-	for name, content := range map[string]string{"larger than": large, "too many": many, "deeper than": deep} {
-		pkg := openPackage(t, map[string]string{"a.json": content, "z.bin": strings.Repeat("x", 10)})
+	for name, c := range map[string]struct{ content, zh string }{
+		"larger than": {large, "未读取：文件超过 10 MiB"},
+		"too many":    {many, "未读取：文件中的值过多"},
+		"deeper than": {deep, "未读取：嵌套超过 "},
+	} {
+		pkg := openPackage(t, map[string]string{"a.json": c.content, "z.bin": strings.Repeat("x", 10)})
 		decision, err := s.Decide(t.Context(), pkg)
 		require.NoError(t, err)
 		require.True(t, decision.TakesPart(), name)
@@ -52,6 +56,7 @@ func TestAFileOverTheLimitIsDegradedCoverage(t *testing.T) {
 		require.Equal(t, 1, coverage.Eligible)
 		require.Zero(t, coverage.Seen)
 		require.Contains(t, coverage.Degraded[0].Reason, name)
+		require.Contains(t, coverage.Degraded[0].ReasonZH, c.zh)
 	}
 }
 
