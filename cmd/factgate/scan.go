@@ -294,19 +294,43 @@ func pack(out *zip.Writer, base, name string) error {
 	return err
 }
 
-// findings takes what a scanner finds, all of it.
+// findings takes what a scanner finds. All are counted; the first maxListed are kept,
+// a tenth of the room for errors alone, as in a report.
 type findings struct {
 	base   string
 	list   []report.Finding
 	counts report.Counts
+	more   int // that were not kept
 }
 
+// maxListed keeps the memory of a scan within some hundred MB.
+const maxListed = 10 * report.MaxFindings
+
 func (f *findings) Add(found report.Finding) {
+	f.counts.Add(found)
+	room := maxListed
+	if found.Severity != report.Error || found.Suppressed {
+		room -= maxListed / 10
+	}
+	if len(f.list) >= room {
+		f.more++
+		return
+	}
 	if found.Path != "" {
 		found.Path = filepath.ToSlash(filepath.Join(f.base, filepath.FromSlash(found.Path)))
 	}
-	f.counts.Add(found)
 	f.list = append(f.list, found)
+}
+
+// left tells of the findings that are counted and not listed.
+func (f *findings) left() []task.Degraded {
+	if f.more == 0 {
+		return nil
+	}
+	return []task.Degraded{{
+		Reason:   fmt.Sprintf("%d more findings are counted and not listed; mend some of these first", f.more),
+		ReasonZH: fmt.Sprintf("另有 %d 个问题已计数但未列出，请先处理已列出的问题", f.more),
+	}}
 }
 
 func (s *scan) ask(ctx context.Context, one scanners.Scanner, pkg *zippkg.Package, base string) (scanReport, error) {
@@ -325,7 +349,7 @@ func (s *scan) ask(ctx context.Context, one scanners.Scanner, pkg *zippkg.Packag
 		got.Declined = &reason
 		return got, nil
 	}
-	tried.Coverage.Degraded = append(tried.Coverage.Degraded, scanners.Unopened(pkg)...)
+	tried.Coverage.Degraded = slices.Concat(tried.Coverage.Degraded, scanners.Unopened(pkg), found.left())
 	for _, r := range scanners.SuppressionRules() {
 		if !slices.ContainsFunc(got.rules, func(own report.Rule) bool { return own.ID == r.ID }) {
 			got.rules = append(got.rules, r)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 	"github.com/stretchr/testify/require"
+
+	"github.com/factgate/factgate/domain/report"
 )
 
 func write(t *testing.T, folder string, files map[string]string) {
@@ -173,4 +175,19 @@ func TestScanHeedsSuppressionsAndAConfiguration(t *testing.T) {
 	require.Equal(t, exitError, got.code)
 	require.Contains(t, got.errors, `bad.yaml:1:9: there is no rule "SQL999"`)
 	require.Equal(t, exitError, runIn(t, folder, "scan", "sql,excel", ".", "--config", config).code)
+}
+
+func TestAFloodOfFindingsIsCountedAndItsErrorsAreListed(t *testing.T) {
+	t.Parallel()
+	f := &findings{}
+	for range maxListed {
+		f.Add(report.Finding{Rule: "N", Severity: report.Note})
+	}
+	f.Add(report.Finding{Rule: "E", Severity: report.Error})
+	require.Equal(t, report.Counts{Error: 1, Note: maxListed}, f.counts)
+	require.Len(t, f.list, maxListed-maxListed/10+1)
+	require.Equal(t, "E", f.list[len(f.list)-1].Rule)
+	require.Contains(t, f.left()[0].Reason, "10000 more findings")
+	require.NotEmpty(t, f.left()[0].ReasonZH)
+	require.Empty(t, (&findings{}).left())
 }
