@@ -117,10 +117,10 @@ func scan(t *testing.T, s scanners.Scanner, pkg *zippkg.Package) (task.Fact, *si
 	kind := s.Describe().Type
 	decision, err := s.Decide(t.Context(), pkg)
 	require.NoError(t, err)
+	require.NotEmpty(t, decision.Reason().En, "%s says why it takes part or not", s.Describe().Type)
+	require.NotEmpty(t, decision.Reason().Zh)
 	if !decision.TakesPart() {
 		require.Equal(t, scanners.NoMatchingFiles, decision.Code())
-		require.NotEmpty(t, decision.Reason().En)
-		require.NotEmpty(t, decision.Reason().Zh)
 		return task.SubTaskDeclined{Type: kind, Code: decision.Code()}, out
 	}
 	coverage, err := s.Scan(t.Context(), pkg, out)

@@ -88,7 +88,7 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 			return scanners.Decision{}, fmt.Errorf("look into %s: %w", file.Path, err)
 		}
 		if is != other {
-			return scanners.TakePart(), nil
+			return scanners.TakePartBecause(report.Text{En: file.Path + " describes an interface", Zh: file.Path + " 是接口定义"}), nil
 		}
 	}
 	if looked == 0 {

@@ -77,8 +77,8 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 		return scanners.Decision{}, err
 	}
 	files := pkg.Files()
-	if slices.ContainsFunc(files, eligible) {
-		return scanners.TakePart(), nil
+	if i := slices.IndexFunc(files, eligible); i >= 0 {
+		return scanners.TakePartBecause(report.Text{En: files[i].Path + " is SQL", Zh: files[i].Path + " 是 SQL 文件"}), nil
 	}
 	heads, books := 0, 0
 	for _, f := range files {

@@ -103,8 +103,8 @@ func (*scanner) Rules() []report.Rule {
 func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Decision, error) {
 	looked := 0
 	files := pkg.Files()
-	if slices.ContainsFunc(files, func(f *zippkg.File) bool { return isManifest(f.Path) }) {
-		return scanners.TakePart(), ctx.Err()
+	if i := slices.IndexFunc(files, func(f *zippkg.File) bool { return isManifest(f.Path) }); i >= 0 {
+		return scanners.TakePartBecause(report.Text{En: files[i].Path + " is the manifest of a bundle", Zh: files[i].Path + " 是资源包清单"}), ctx.Err()
 	}
 	d := newDelivery(pkg, s.settings, s.asOf)
 	for _, f := range files {
@@ -119,7 +119,7 @@ func (s *scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 			return scanners.Decision{}, fmt.Errorf("look into %s: %w", f.Path, err)
 		}
 		if d.coverage.Eligible > 0 {
-			return scanners.TakePart(), nil
+			return scanners.TakePartBecause(report.Text{En: f.Path + " is a workflow or a task", Zh: f.Path + " 是工作流或任务"}), nil
 		}
 	}
 	reason := report.Text{
