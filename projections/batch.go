@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	json "github.com/go-json-experiment/json/v1"
+
 	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -67,7 +69,7 @@ type arrived struct {
 func read(r eventstore.Recorded) arrived {
 	a := arrived{Recorded: r, weight: weight(r)}
 	if a.task, a.ofTask = taskOf(r); a.ofTask {
-		a.fact, a.err = task.Decode(r.Type, r.Data)
+		a.fact, a.err = task.DecodeWith(json.Unmarshal, r.Type, r.Data)
 		a.Data = nil
 	}
 	return a
@@ -127,7 +129,7 @@ func (b *batch) add(a *arrived, known func(eventstore.ID) (task.State, bool)) er
 	c := b.tasks[id]
 	if c == nil {
 		state, stored := known(id)
-		c = &change{id: id, before: state, after: state}
+		c = &change{id: id, before: state, after: state.Clone()}
 		if !stored {
 			c.fresh, c.first = true, r.Position
 		}
@@ -152,19 +154,21 @@ func (b *batch) add(a *arrived, known func(eventstore.ID) (task.State, bool)) er
 		b.tasks[id] = c
 		b.order = append(b.order, c)
 	}
-	before := c.after
-	c.after = task.Evolve(before, task.Recorded{
-		ID: r.ID.String(), Revision: r.Revision, Position: uint64(r.Position), At: r.At, Fact: fact,
-	})
+	name, _ := about(fact)
+	was, open := c.after.SubTasks[name], c.after.Closed == nil
+	c.after.Apply(task.Recorded{ID: r.ID.String(), Revision: r.Revision, Position: uint64(r.Position), At: r.At, Fact: fact})
 	c.position = r.Position
 	c.weight += a.weight
-	if before.Closed == nil && c.after.Closed != nil {
+	if open && c.after.Closed != nil {
 		c.closed = r.Position
 	}
-	b.dead.take(id, fact, before, c.after, r)
-	b.addEnded(id, fact, before, c.after, r)
-	if name, _ := about(fact); name != "" && !slices.Contains(c.touched, name) {
-		c.touched = append(c.touched, name)
+	if name != "" {
+		is := c.after.SubTasks[name]
+		b.dead.take(id, fact, was, is, r)
+		b.addEnded(c, fact, was, is, r)
+		if !slices.Contains(c.touched, name) {
+			c.touched = append(c.touched, name)
+		}
 	}
 	b.eventAt = r.At
 	return nil

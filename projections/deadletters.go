@@ -34,15 +34,11 @@ type deadLetterRow struct {
 }
 
 // take notes what a fact does to the dead letters of its sub-task.
-func (d *deadLetters) take(id eventstore.ID, fact task.Fact, before, after task.State, r eventstore.Recorded) {
-	name, _ := about(fact)
-	if name == "" {
-		return
-	}
-	was, is := before.SubTasks[name], after.SubTasks[name]
+func (d *deadLetters) take(id eventstore.ID, fact task.Fact, was, is task.SubTask, r eventstore.Recorded) {
 	if was.OpenDeadLetter() == is.OpenDeadLetter() {
 		return
 	}
+	name, _ := about(fact)
 	row := deadLetterRow{position: r.Position}
 	if is.OpenDeadLetter() {
 		row.parked, row.state = is, task.DeadLetterOpen

@@ -6,8 +6,10 @@
 //   - Rows and checkpoint move in one transaction, so what the tables say is
 //     always the fold of the log up to the checkpoint: nothing is lost and
 //     nothing is applied twice, wherever a process dies.
-//   - Tasks are folded with the domain's own [task.Evolve]; a row says what
-//     anybody who holds the stream would say, whatever the batches were.
+//   - Tasks are folded with the domain's own [task.State.Apply]; a row says what
+//     anybody who holds the stream would say, whatever the batches were. The tables
+//     hold no state to fold on from: a task that the writer does not remember is
+//     folded from its stream.
 //   - One writer a read model. The right to write is a session lock on the very
 //     connection that writes, so it cannot be lost without losing the means to
 //     write; and each write demands that the checkpoint is where the writer left

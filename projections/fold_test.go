@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ import (
 )
 
 // newWriter takes the read model as a runner would.
-func newWriter(t testing.TB, pool *pgxpool.Pool, blobs Blobs) *writer {
+func newWriter(t testing.TB, pool *pgxpool.Pool, blobs Blobs, log ...eventstore.Recorded) *writer {
 	t.Helper()
 	ctx := context.Background()
 	require.NoError(t, Install(ctx, pool))
@@ -29,11 +30,24 @@ func newWriter(t testing.TB, pool *pgxpool.Pool, blobs Blobs) *writer {
 	t.Cleanup(func() { _ = conn.Close(ctx) })
 	_, err = conn.Exec(ctx, `set synchronous_commit = off; set search_path to rm_1`)
 	require.NoError(t, err)
-	w := &writer{conn: conn, model: 1, blobs: blobs}
+	w := &writer{conn: conn, model: 1, blobs: blobs, log: written(log)}
 	var position int64
 	require.NoError(t, conn.QueryRow(ctx, `select position, edition from checkpoint`).Scan(&position, &w.edition))
 	w.position = eventstore.Position(position)
 	return w
+}
+
+// written are events that stand in a log in this order; they may be such as no log holds.
+type written []eventstore.Recorded
+
+func (l written) ReadStream(_ context.Context, stream eventstore.StreamID, from uint64) iter.Seq2[eventstore.Recorded, error] {
+	return func(yield func(eventstore.Recorded, error) bool) {
+		for _, r := range l {
+			if r.Stream == stream && r.Revision >= from && !yield(r, nil) {
+				return
+			}
+		}
+	}
 }
 
 func scannerEvent(position int, eventType, subTaskType string) eventstore.Recorded {
@@ -66,7 +80,7 @@ func TestBatchesOfAnySizeGiveTheSameRows(t *testing.T) {
 
 		pieces := database(t)
 		for rest := events; len(rest) > 0; {
-			w := newWriter(t, pieces, blobs) // a new writer remembers nothing
+			w := newWriter(t, pieces, blobs, events...) // a new writer remembers nothing
 			for range 1 + rnd.IntN(20) {
 				n := min(len(rest), 1+rnd.IntN(12))
 				if n == 0 {
@@ -80,7 +94,7 @@ func TestBatchesOfAnySizeGiveTheSameRows(t *testing.T) {
 
 		bulk := database(t)
 		for rest := events; len(rest) > 0; {
-			w := newWriter(t, bulk, blobs)
+			w := newWriter(t, bulk, blobs, events...)
 			for range 1 + rnd.IntN(4) {
 				n := min(len(rest), 1+rnd.IntN(120))
 				if n == 0 {
@@ -101,7 +115,7 @@ func (w *writer) takeInBulk(ctx context.Context, events []eventstore.Recorded) e
 		list[i] = read(r)
 	}
 	b := newBatch(w.position, w.skips)
-	if err := w.loadMissing(ctx, w.missing(list, b)); err != nil {
+	if err := w.recall(ctx, w.missing(list, b)); err != nil {
 		return err
 	}
 	if stop := b.fold(list, w.known.get); stop != nil {
@@ -111,7 +125,7 @@ func (w *writer) takeInBulk(ctx context.Context, events []eventstore.Recorded) e
 	return w.write(ctx, b, true)
 }
 
-// A writer that remembers a few tasks only finds the others in the tables.
+// A writer that remembers a few tasks only finds the others in their streams.
 func TestWhatIsForgottenIsFoundAgain(t *testing.T) {
 	var m memory
 	b := newBatch(0, nil)
@@ -306,7 +320,7 @@ func TestARowThatIsThereBeforeItsTimeIsOverwritten(t *testing.T) {
 	last := write(t, log, stories...)
 	require.NoError(t, Install(ctx, pool))
 	_, err := pool.Exec(ctx, `insert into rm_1.tasks (task_id, first_position, phase, project, version, file_name, size, sha256, uploaded_by, observed_types,
-		last_event_at, errors, warnings, notes, late, revision, position, heard, state) values ($1, 1, '', '', '', '', 0, '', '', '{}', now(), 0, 0, 0, 0, 0, 0, '{}', '{}')`, stories[1].id.String())
+		last_event_at, errors, warnings, notes, late, revision, position, heard) values ($1, 1, '', '', '', '', 0, '', '', '{}', now(), 0, 0, 0, 0, 0, 0, '{}')`, stories[1].id.String())
 	require.NoError(t, err)
 	start(t, NewRunner(log, pool, blobs, Options{}))
 	reach(t, pool, last)
@@ -335,5 +349,49 @@ func TestInstallIsSafeAtTheSameTime(t *testing.T) {
 	close(failures)
 	for err := range failures {
 		require.NoError(t, err)
+	}
+}
+
+// A subscription gives no event twice; if one did, no state in the tables would tell.
+func TestWhatIsDeliveredAgainIsDropped(t *testing.T) {
+	ctx := context.Background()
+	s := newStory()
+	s.tell(upload(s, "p"), created(s), task.SubTaskStarted{TaskID: s.id.String(), Type: "SQL", Attempt: 1})
+	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s})
+	pool := database(t)
+	f := &follower{Runner: NewRunner(nil, pool, nil, Options{}), w: newWriter(t, pool, newMemoryBlobs(), events...), well: func() {}}
+	f.begin(0)
+	for _, list := range [][]eventstore.Recorded{events[:2], events[:2], events[1:]} {
+		var messages []message
+		for _, r := range list {
+			messages = append(messages, message{kind: eventstore.KindEvent, position: r.Position, event: read(r), ours: true})
+		}
+		rest, err := f.accept(ctx, messages)
+		require.NoError(t, err)
+		require.Empty(t, rest)
+		require.NoError(t, f.flush(ctx))
+		require.NoError(t, f.settle())
+		f.w.known.forget()
+	}
+	requireFolded(t, pool, events)
+}
+
+// What is neither remembered nor in the stream is a gap.
+func TestATaskWhoseFirstFactsAreGoneHalts(t *testing.T) {
+	ctx := context.Background()
+	s := newStory()
+	s.tell(upload(s, "p"), created(s), task.MainTaskCancelled{TaskID: s.id.String(), Reason: "no"})
+	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s})
+	for name, log := range map[string][]eventstore.Recorded{"all": nil, "the first": events[1:]} {
+		t.Run(name, func(t *testing.T) {
+			pool := database(t)
+			require.NoError(t, newWriter(t, pool, newMemoryBlobs()).take(ctx, events[:2], events[1].Position))
+			var stop *HaltedError
+			require.ErrorAs(t, newWriter(t, pool, newMemoryBlobs(), log...).take(ctx, events[2:], events[2].Position), &stop)
+			var gap *GapError
+			require.ErrorAs(t, stop, &gap)
+			require.Zero(t, gap.Expected)
+			requireFolded(t, pool, events[:2])
+		})
 	}
 }

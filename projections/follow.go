@@ -197,7 +197,11 @@ func (f *follower) accept(ctx context.Context, messages []message) ([]message, e
 		n++
 		switch m.kind {
 		case eventstore.KindEvent:
-			f.upTo = m.position
+			again := m.position <= f.upTo
+			f.upTo = max(f.upTo, m.position)
+			if again { // nobody else would notice: no state of an earlier fact is kept
+				continue
+			}
 			f.passed++
 			if !m.ours {
 				continue
@@ -237,11 +241,12 @@ func (f *follower) accept(ctx context.Context, messages []message) ([]message, e
 // fold adds events to the batch that is being folded.
 func (f *follower) fold(ctx context.Context, events []arrived) error {
 	if wanted := f.w.missing(events, f.folding); len(wanted) > 0 {
-		// They are in the database once what is being written is there.
-		if err := f.settle(); err != nil {
-			return err
+		if len(f.w.skips) > 0 { // they are asked for on the connection that is being written on
+			if err := f.settle(); err != nil {
+				return err
+			}
 		}
-		if err := f.w.loadMissing(ctx, wanted); err != nil {
+		if err := f.w.recall(ctx, wanted); err != nil {
 			return err
 		}
 	}

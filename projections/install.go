@@ -13,7 +13,7 @@ import (
 // neither written nor dropped by this version: it folds one of its own beside it.
 // checkpoint keeps its columns name, layout and position in every layout, so that
 // every version can say what it found. queries knows the same number.
-const Layout = 5
+const Layout = 6
 
 // Model is a read model's number.
 type Model int

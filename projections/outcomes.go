@@ -38,19 +38,17 @@ type attemptKey struct {
 
 // addEnded notes an attempt that this fact ended. It looks at each fact, not at what
 // a batch comes to: an attempt counts, too, if the next one begins in the same batch.
-func (b *batch) addEnded(id eventstore.ID, fact task.Fact, before, after task.State, r eventstore.Recorded) {
+func (b *batch) addEnded(c *change, fact task.Fact, was, t task.SubTask, r eventstore.Recorded) {
 	name, attempt := about(fact)
 	switch fact.(type) {
 	case task.SubTaskCompleted, task.SubTaskFailed:
 	default:
 		return
 	}
-	was, known := before.SubTasks[name]
-	t := after.SubTasks[name]
-	if t.Attempt != attempt || t.State == task.StateRunning || known && was.Attempt == attempt && was.State != task.StateRunning {
+	if t.Attempt != attempt || t.State == task.StateRunning || was.State != "" && was.Attempt == attempt && was.State != task.StateRunning {
 		return // of no effect: it had ended, or was not the newest
 	}
-	e := endedAttempt{attemptKey: attemptKey{id, name, attempt}, counts: t.Summary, report: t.Report, at: r.At, position: r.Position,
+	e := endedAttempt{attemptKey: attemptKey{c.id, name, attempt}, counts: t.Summary, report: t.Report, at: r.At, position: r.Position,
 		rules: t.Scanner.RulesDigest, config: t.Scanner.ConfigDigest}
 	switch {
 	case t.State == task.StateFailed && t.Kind != task.Check:
@@ -62,8 +60,8 @@ func (b *batch) addEnded(id eventstore.ID, fact task.Fact, before, after task.St
 	default:
 		e.result = string(task.PassWithWarnings)
 	}
-	if after.Uploaded != nil {
-		e.sha256 = after.Uploaded.SHA256
+	if c.after.Uploaded != nil {
+		e.sha256 = c.after.Uploaded.SHA256
 	}
 	if e.sha256 == "" || e.rules == "" || e.config == "" {
 		return

@@ -38,6 +38,7 @@ create table tasks (
     closed_at       timestamptz,
     closed_position bigint,                  -- of WindowClosed
     converged_at    timestamptz,
+    decided_at      timestamptz,             -- when the first verdict was recorded
     verdict_id      uuid,
     verdict         json,                    -- the newest MainTaskConverged
     observed_types  text[] not null,
@@ -52,8 +53,7 @@ create table tasks (
     cancelled_reason text,
     cancelled_at    timestamptz,
     known           text[],                  -- of MainTaskCreated; null: not written down
-    heard           text[] not null,         -- the types that spoke in the window
-    state           json not null            -- task.State, to fold on from here
+    heard           text[] not null          -- the types that spoke in the window
 ) with (fillfactor = 85);
 
 -- Keyset paging, newest first. The project is cut because an index entry has a

@@ -19,18 +19,18 @@ import (
 
 const taskNames = `task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict,
-	observed_types, last_event_at, errors, warnings, notes, late, revision, position, state,
+	observed_types, last_event_at, errors, warnings, notes, late, revision, position, decided_at,
 	rescan_of, cancelled_reason, cancelled_at, known, heard`
 
 const upsertTasks = `
 insert into tasks as t (` + taskNames + `)
 select task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by,
 	uploaded_at, created_at, deadline, closed_cause, closed_at, closed_position, converged_at, verdict_id, verdict::json,
-	observed_types::text[], last_event_at, errors, warnings, notes, late, revision, position, state::json,
+	observed_types::text[], last_event_at, errors, warnings, notes, late, revision, position, decided_at,
 	rescan_of, cancelled_reason, cancelled_at, known::text[], heard::text[]
 from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[],
 	$11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::bigint[], $17::timestamptz[], $18::uuid[], $19::text[],
-	$20::text[], $21::timestamptz[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::text[],
+	$20::text[], $21::timestamptz[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::timestamptz[],
 	$29::uuid[], $30::text[], $31::timestamptz[], $32::text[], $33::text[])
 as u (` + taskNames + `)
 on conflict (task_id) do update set
@@ -42,7 +42,7 @@ on conflict (task_id) do update set
 	converged_at = excluded.converged_at, verdict_id = excluded.verdict_id, verdict = excluded.verdict,
 	observed_types = excluded.observed_types, last_event_at = excluded.last_event_at,
 	errors = excluded.errors, warnings = excluded.warnings, notes = excluded.notes, late = excluded.late,
-	revision = excluded.revision, position = excluded.position, state = excluded.state,
+	revision = excluded.revision, position = excluded.position, decided_at = excluded.decided_at,
 	rescan_of = excluded.rescan_of, cancelled_reason = excluded.cancelled_reason, cancelled_at = excluded.cancelled_at,
 	known = excluded.known, heard = excluded.heard`
 
@@ -64,7 +64,7 @@ type taskColumns struct {
 	observed                                          [][]string
 	lastEventAt                                       []time.Time
 	errors, warnings, notes, late, revision, position []int64
-	state                                             []string
+	decidedAt                                         []*time.Time
 	rescanOf                                          []pgtype.UUID
 	cancelledReason                                   []*string
 	cancelledAt                                       []*time.Time
@@ -128,10 +128,6 @@ func (r *taskColumns) add(c *change) error {
 			verdictID = pgtype.UUID{Bytes: id, Valid: true}
 		}
 	}
-	state, err := jsonText(s)
-	if err != nil {
-		return err
-	}
 	r.id = append(r.id, pgUUID(c.id))
 	r.first = append(r.first, int64(c.first))
 	r.phase = append(r.phase, string(s.Phase()))
@@ -159,7 +155,7 @@ func (r *taskColumns) add(c *change) error {
 	r.late = append(r.late, int64(s.Late))
 	r.revision = append(r.revision, int64(s.Facts)-1)
 	r.position = append(r.position, int64(c.position))
-	r.state = append(r.state, state)
+	r.decidedAt = append(r.decidedAt, instant(s.DecidedAt))
 	r.rescanOf = append(r.rescanOf, rescanOf)
 	r.cancelledReason = append(r.cancelledReason, withdrawn)
 	r.cancelledAt = append(r.cancelledAt, instant(s.CancelledAt))
@@ -178,7 +174,7 @@ func (r *taskColumns) columns(observed, known, heard any) []any {
 	return []any{
 		r.id, r.first, r.phase, r.status, r.project, r.version, r.fileName, r.size, r.sha256, r.uploadedBy,
 		r.uploadedAt, r.createdAt, r.deadline, r.closedCause, r.closedAt, r.closed, r.convergedAt, r.verdictID, r.verdict,
-		observed, r.lastEventAt, r.errors, r.warnings, r.notes, r.late, r.revision, r.position, r.state,
+		observed, r.lastEventAt, r.errors, r.warnings, r.notes, r.late, r.revision, r.position, r.decidedAt,
 		r.rescanOf, r.cancelledReason, r.cancelledAt, known, heard,
 	}
 }

@@ -204,7 +204,7 @@ func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 	if _, err := conn.Exec(ctx, `set search_path to `+r.o.Model.Schema()); err != nil {
 		return nil, fmt.Errorf("prepare the writer's session: %w", err)
 	}
-	// States compress several times faster with lz4 than with what is the default.
+	// Verdicts compress several times faster with lz4 than with what is the default.
 	if _, err := conn.Exec(ctx, `select set_config(name, 'lz4', false) from pg_settings where name = 'default_toast_compression' and 'lz4' = any (enumvals)`); err != nil {
 		return nil, fmt.Errorf("prepare the writer's session: %w", err)
 	}
@@ -213,7 +213,7 @@ func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 		if err := conn.QueryRow(ctx, `select pg_try_advisory_lock(hashtextextended('factgate/projections/' || $1, 0))`, r.o.Model.Schema()).Scan(&locked); err != nil {
 			return nil, fmt.Errorf("try for the writer's lock: %w", err)
 		}
-		w := &writer{conn: conn, model: r.o.Model, blobs: r.blobs, trials: trials{r.log, r.o.RuleSets}, written: time.Now()}
+		w := &writer{conn: conn, model: r.o.Model, blobs: r.blobs, log: r.log, trials: trials{r.log, r.o.RuleSets}, written: time.Now()}
 		var position int64
 		if err := conn.QueryRow(ctx, `select position, edition from checkpoint where layout = $1`, Layout).Scan(&position, &w.edition); err != nil {
 			return nil, fmt.Errorf("read the checkpoint: %w", err)

@@ -680,7 +680,7 @@ func (l *look) nextQuarter(ctx context.Context, last *time.Time) (*time.Time, er
 }
 
 // compareRollups compares a quarter's counters with what its tasks count for: by their
-// stored states first, and by their streams where those say something else.
+// stored rows first, and by their streams where those say something else.
 func (l *look) compareRollups(ctx context.Context, quarter time.Time) error {
 	counted, err := l.countStored(ctx, quarter)
 	if err != nil {
@@ -755,23 +755,72 @@ func count(counted map[trend.Key]int64, quarter time.Time, s task.State) {
 	}
 }
 
-// countStored counts by stored states. Postgres rounds times, so its neighbours are
+// countStored counts by stored rows. Postgres rounds times, so its neighbours are
 // asked, too.
 func (l *look) countStored(ctx context.Context, quarter time.Time) (map[trend.Key]int64, error) {
 	counted := map[trend.Key]int64{}
-	rows, err := l.tx.Query(ctx, `select state from `+l.stored("tasks")+` where uploaded_at between $1 and $2`, quarter.Add(-time.Second), quarter.Add(trend.Quarter+time.Second))
+	err := l.storedTasks(ctx, `uploaded_at between $1 and $2`, func(s task.State) { count(counted, quarter, s) },
+		quarter.Add(-time.Second), quarter.Add(trend.Quarter+time.Second))
+	return counted, err
+}
+
+// storedTasks gives, of each task that meets a condition, as much of its state as it
+// counts by and as its rows tell.
+func (l *look) storedTasks(ctx context.Context, condition string, do func(task.State), args ...any) error {
+	rows, err := l.tx.Query(ctx, l.of(`select uploaded_at, project, status, decided_at, closed_position is not null, coalesce(closed_cause, ''), created_at, cancelled_at, known, heard, late,
+			coalesce((select json_agg(json_build_object('type', s.type, 'state', s.state, 'result', coalesce(s.result, ''), 'kind', coalesce(s.kind, ''),
+				'durationMs', s.duration_ms, 'deadLetter', (select max(d.attempt) from stored.dead_letters d where (d.task_id, d.type) = (s.task_id, s.type))))
+				from stored.sub_tasks s where s.task_id = t.task_id), '[]'),
+			array(select d.type from stored.declines d where d.task_id = t.task_id)
+		from stored.tasks t where `+condition), args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var stored []byte
-	_, err = pgx.ForEachRow(rows, []any{&stored}, func() error {
-		var s task.State
-		if json.Unmarshal(stored, &s) == nil { // else it counts for nothing, and the streams are asked
-			count(counted, quarter, s)
+	var (
+		uploadedAt, decidedAt, createdAt, cancelledAt *time.Time
+		project                                       string
+		status                                        *string
+		closed                                        bool
+		cause                                         task.Cause
+		known, heard, declined                        []string
+		late                                          int
+		subTasks                                      []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&uploadedAt, &project, &status, &decidedAt, &closed, &cause, &createdAt, &cancelledAt, &known, &heard, &late, &subTasks, &declined}, func() error {
+		s := task.State{Late: late, SubTasks: map[string]task.SubTask{}, Declined: map[string]task.Decline{}}
+		if uploadedAt != nil {
+			s.Uploaded, s.UploadedAt = &task.ZipUploaded{Project: project}, *uploadedAt
 		}
+		if createdAt != nil {
+			s.Created = &task.MainTaskCreated{Known: known}
+		}
+		if cancelledAt != nil {
+			s.Cancelled = &task.MainTaskCancelled{}
+		}
+		if status != nil {
+			s.Verdict = &task.MainTaskConverged{Verdict: task.Verdict{Status: task.Status(*status)}}
+		}
+		if decidedAt != nil {
+			s.DecidedAt = *decidedAt
+		}
+		if closed {
+			s.Closed = &task.WindowClosed{Cause: cause}
+			s.Silent = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(known))), func(name string) bool { return slices.Contains(heard, name) })
+		}
+		var list []task.SubTask
+		if err := json.Unmarshal(subTasks, &list); err != nil {
+			return fmt.Errorf("sub-tasks of the read model: %w", err)
+		}
+		for _, t := range list {
+			s.SubTasks[t.Type] = t
+		}
+		for _, name := range declined {
+			s.Declined[name] = task.Decline{Type: name}
+		}
+		do(s)
 		return nil
 	})
-	return counted, err
+	return err
 }
 
 // countStreams counts by the streams of the tasks that the log says were uploaded then.
@@ -848,14 +897,7 @@ func (l *look) stateOf(ctx context.Context, id eventstore.ID) (s task.State, err
 			return b.order[0].after, nil
 		}
 	}
-	var stored []byte
-	err = l.tx.QueryRow(ctx, `select state from `+l.stored("tasks")+` where task_id = $1`, pgUUID(id)).Scan(&stored)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return s, nil
-	}
-	if err != nil {
-		return s, err
-	}
-	_ = json.Unmarshal(stored, &s) // the task's own rows are compared elsewhere
-	return s, nil
+	// The task's own rows are compared elsewhere.
+	err = l.storedTasks(ctx, `task_id = $1`, func(stored task.State) { s = stored }, pgUUID(id))
+	return s, err
 }

@@ -2,15 +2,21 @@ package projections
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 )
+
+// streams are read where a task's state is not at hand.
+type streams interface {
+	ReadStream(ctx context.Context, stream eventstore.StreamID, from uint64) iter.Seq2[eventstore.Recorded, error]
+}
 
 // writer owns the read model for as long as its connection lives: the connection
 // holds the lock, and everything is written through it. Its search path is the
@@ -19,6 +25,7 @@ type writer struct {
 	conn     *pgx.Conn
 	model    Model
 	blobs    Blobs
+	log      streams
 	trials   trials
 	position eventstore.Position // of the checkpoint in the database
 	eventAt  time.Time           // of the newest event in the tables
@@ -30,8 +37,8 @@ type writer struct {
 	rate    float64             // of them, in the newest batches
 	written time.Time
 
-	// known holds states as they stand in the database, or will when the batch that
-	// is being written does, to spare a query for tasks that are just being worked on.
+	// known holds states as the database has them, or will when the batch that is being
+	// written is there, to spare reading the streams of tasks that are being worked on.
 	known memory
 
 	// again: rollups and flaky count these facts already.
@@ -87,15 +94,14 @@ func (w *writer) applyAll(ctx context.Context, events []arrived, upTo eventstore
 	return nil
 }
 
-// load fetches the states of the tasks that events touch and that are not at
-// hand, with one query at most.
+// load finds the states of the tasks that events touch and that are not at hand.
 func (w *writer) load(ctx context.Context, events []arrived) error {
-	return w.loadMissing(ctx, w.missing(events, nil))
+	return w.recall(ctx, w.missing(events, nil))
 }
 
-// missing are the tasks that events touch, whose states are neither known nor in b.
-func (w *writer) missing(events []arrived, b *batch) []eventstore.ID {
-	var wanted []eventstore.ID
+// missing are the first of events of each task whose state is neither known nor in b.
+func (w *writer) missing(events []arrived, b *batch) []*arrived {
+	var wanted []*arrived
 	asked := make(map[eventstore.ID]bool)
 	for i := range events {
 		r := &events[i]
@@ -104,35 +110,90 @@ func (w *writer) missing(events []arrived, b *batch) []eventstore.ID {
 		}
 		asked[r.task] = true
 		if _, have := w.known.get(r.task); !have && r.Revision > 0 { // a first fact has nothing before it
-			wanted = append(wanted, r.task)
+			wanted = append(wanted, r)
 		}
 	}
 	return wanted
 }
 
-// loadMissing must not run while a batch is being written.
-func (w *writer) loadMissing(ctx context.Context, wanted []eventstore.ID) error {
+// recallStreams is how many tasks' streams are read side by side.
+const recallStreams = 16
+
+// recall folds the tasks of these events from their streams, up to the events.
+func (w *writer) recall(ctx context.Context, wanted []*arrived) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	// A join from the ids, as nobody has counted the rows of a table that is being
-	// filled: of task_id = any($1) Postgres may make a scan of all of it.
-	rows, err := w.conn.Query(ctx, `select t.task_id, t.state from unnest($1::uuid[]) as u (id) join tasks t on t.task_id = u.id`, uuids(wanted))
-	if err != nil {
-		return fmt.Errorf("load task states: %w", err)
+	if err := w.recallSkips(ctx, wanted); err != nil {
+		return err
 	}
-	var id [16]byte
-	var stored []byte
-	_, err = pgx.ForEachRow(rows, []any{&id, &stored}, func() error {
-		var state task.State
-		if err := json.Unmarshal(stored, &state); err != nil {
-			return fmt.Errorf("state of task %s: %w", eventstore.ID(id), err)
+	found := make([]*change, len(wanted))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(recallStreams)
+	for i, a := range wanted {
+		g.Go(func() (err error) {
+			found[i], err = w.history(ctx, a)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, c := range found {
+		if c != nil {
+			w.known.put(c.id, c.after, c.weight)
 		}
-		w.known.put(id, state, len(stored))
+	}
+	return nil
+}
+
+// history folds what a task's stream holds before an event; nil if that is nothing.
+func (w *writer) history(ctx context.Context, a *arrived) (*change, error) {
+	b := newBatch(0, w.skips)
+	for r, err := range w.log.ReadStream(ctx, a.Stream, 0) {
+		if eventstore.IsNotFound(err) || eventstore.IsDeleted(err) {
+			break // the event tells that there is a gap
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the stream of task %s: %w", a.task, err)
+		}
+		if r.Position >= a.Position {
+			break
+		}
+		earlier := read(r)
+		if err := b.add(&earlier, unknown); err != nil {
+			return nil, halted(w.model, r, err)
+		}
+		b.ended = b.ended[:0] // nothing of it is written once more
+	}
+	return b.tasks[a.task], nil
+}
+
+// unknown knows no task.
+func unknown(eventstore.ID) (task.State, bool) { return task.State{}, false }
+
+// recallSkips finds out which of the facts that were passed by Postgres had refused.
+func (w *writer) recallSkips(ctx context.Context, wanted []*arrived) error {
+	if len(w.skips) == 0 {
+		return nil
+	}
+	ids := make([]eventstore.ID, len(wanted))
+	for i, a := range wanted {
+		ids[i] = a.task
+	}
+	rows, err := w.conn.Query(ctx, `select position from skips where task_id = any($1)`, uuids(ids))
+	if err != nil {
+		return fmt.Errorf("load skipped facts: %w", err)
+	}
+	var position int64
+	_, err = pgx.ForEachRow(rows, []any{&position}, func() error {
+		if s := w.skips[eventstore.Position(position)]; s != nil {
+			s.refused = true
+		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("load task states: %w", err)
+		return fmt.Errorf("load skipped facts: %w", err)
 	}
 	return nil
 }

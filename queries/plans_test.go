@@ -87,9 +87,9 @@ func TestQuestionsAreAnsweredByIndex(t *testing.T) {
 	require.NoError(t, projections.Install(ctx, pool))
 	_, err = pool.Exec(ctx, `set search_path to rm_1;
 		insert into tasks (task_id, first_position, phase, status, project, version, file_name, size, sha256, uploaded_by, uploaded_at, created_at,
-			observed_types, last_event_at, errors, warnings, notes, late, revision, position, known, heard, state, rescan_of)
+			observed_types, last_event_at, errors, warnings, notes, late, revision, position, known, heard, rescan_of)
 		select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, n * 20, 'CONVERGED', case when n % 50 = 0 then 'FAILED' else 'SUCCESS' end, 'p' || n % 200, '1', 'a.zip', 1, '', 'me',
-			'2026-01-01'::timestamptz + n * interval '10 minutes', now(), '{SQL}', now(), 0, 0, 0, 0, 19, n * 20 + 19, '{SQL}', '{SQL}', '{}', case when n % 100 = 0 then gen_random_uuid() end
+			'2026-01-01'::timestamptz + n * interval '10 minutes', now(), '{SQL}', now(), 0, 0, 0, 0, 19, n * 20 + 19, '{SQL}', '{SQL}', case when n % 100 = 0 then gen_random_uuid() end
 		from generate_series(1, 30000) n;
 		insert into sub_tasks (task_id, type, state, attempt, scanner, parked, retry_wanted, late, duration_ms, report_state)
 		select task_id, type, 'COMPLETED', 1, '{}', false, false, false, 1, 'READ' from tasks, unnest('{SQL,EXCEL}'::text[]) type;

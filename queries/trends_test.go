@@ -93,8 +93,8 @@ func TestMoreTasksThanCanBeJudgedAnewAreRefused(t *testing.T) {
 	w := newWorld(t)
 	w.follow(w.tell(newTask(), uploaded(newTask(), "p")))
 	_, err := w.pool.Exec(t.Context(), `insert into rm_1.tasks (task_id, first_position, phase, project, version, file_name, size, sha256, uploaded_by, uploaded_at,
-		observed_types, last_event_at, errors, warnings, notes, late, revision, position, state, heard)
-		select gen_random_uuid(), 1000000 + n, 'UPLOADED', 'p', '', '', 0, '', '', now(), '{}', now(), 0, 0, 0, 0, 0, 0, '{}', '{}' from generate_series(1, $1) n`, queries.MaxTrendTasks+1)
+		observed_types, last_event_at, errors, warnings, notes, late, revision, position, heard)
+		select gen_random_uuid(), 1000000 + n, 'UPLOADED', 'p', '', '', 0, '', '', now(), '{}', now(), 0, 0, 0, 0, 0, 0, '{}' from generate_series(1, $1) n`, queries.MaxTrendTasks+1)
 	require.NoError(t, err)
 	_, err = w.queries.Trends(t.Context(), queries.TrendsQuery{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour), Unit: trend.Day, RuleSet: rules.Default()})
 	require.Equal(t, "trends.too_many_tasks", domain.RuleOf(err))

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -135,6 +136,12 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 			level = slog.LevelDebug
 		}
 		c.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+		if r == projectorRole && os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+			// A rebuild holds less than 100 MB and forgets 6 kB with each fact. With all of
+			// its 300 MB to forget in, it takes a twelfth less time (make bench-readmodel).
+			debug.SetGCPercent(400)
+			debug.SetMemoryLimit(240 << 20)
+		}
 		if r == scannerRole {
 			list, err := c.external.scanners(cmd.Context(), c.unconfined)
 			if err != nil {

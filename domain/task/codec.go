@@ -29,7 +29,7 @@ type Recorded struct {
 
 // decoders holds every fact type; the key is the stored type name. A new fact is
 // one line here, and a golden file in testdata.
-var decoders = map[string]func([]byte) (Fact, error){
+var decoders = map[string]func(Unmarshal, []byte) (Fact, error){
 	"ZipUploaded":           decode[ZipUploaded],
 	"MainTaskCreated":       decode[MainTaskCreated],
 	"SubTaskDeclined":       decode[SubTaskDeclined],
@@ -44,11 +44,14 @@ var decoders = map[string]func([]byte) (Fact, error){
 	"SubTaskConsidered":     decode[SubTaskConsidered],
 }
 
-func decode[F Fact](data []byte) (Fact, error) {
+func decode[F Fact](unmarshal Unmarshal, data []byte) (Fact, error) {
 	var f F
-	err := json.Unmarshal(data, &f)
+	err := unmarshal(data, &f)
 	return f, err
 }
+
+// Unmarshal reads JSON as encoding/json does.
+type Unmarshal func(data []byte, v any) error
 
 // Types returns the stored type names of all facts, in the order in which they
 // are explained above.
@@ -104,6 +107,12 @@ func (e *UnknownTypeError) Error() string {
 // Decode reads a stored fact. Fields that it does not know are ignored: types
 // are open. It never panics, whatever the bytes.
 func Decode(typeName string, data []byte) (Fact, error) {
+	return DecodeWith(json.Unmarshal, typeName, data)
+}
+
+// DecodeWith is Decode with the caller's JSON library, for whoever reads so many facts
+// that it matters. Which facts can be read must not depend on it.
+func DecodeWith(unmarshal Unmarshal, typeName string, data []byte) (Fact, error) {
 	decoder, ok := decoders[typeName]
 	if !ok {
 		return nil, &UnknownTypeError{typeName}
@@ -111,7 +120,7 @@ func Decode(typeName string, data []byte) (Fact, error) {
 	if len(data) > MaxFactBytes {
 		return nil, fmt.Errorf("decode %s: %d bytes are over the limit of %d", typeName, len(data), MaxFactBytes)
 	}
-	f, err := decoder(data)
+	f, err := decoder(unmarshal, data)
 	if err != nil {
 		return nil, fmt.Errorf("decode %s: %w", typeName, err)
 	}

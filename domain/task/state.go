@@ -132,8 +132,22 @@ func (s State) Observed() []string { return slices.Sorted(maps.Keys(s.SubTasks))
 // attempt, an end of an attempt that has ended) is counted and changes nothing
 // else. The given state is not modified.
 func Evolve(s State, r Recorded) State {
+	s = s.Clone()
+	s.Apply(r)
+	return s
+}
+
+// Clone returns a state that shares nothing with s that Apply changes.
+func (s State) Clone() State {
+	s.SubTasks, s.Declined, s.Considered = maps.Clone(s.SubTasks), maps.Clone(s.Declined), maps.Clone(s.Considered)
+	return s
+}
+
+// Apply is Evolve in place, for a state that nobody else looks at: of many facts it
+// copies nothing.
+func (s *State) Apply(r Recorded) {
 	if r.Revision < s.Facts {
-		return s
+		return
 	}
 	s.Facts = r.Revision + 1
 	if r.At.After(s.LastEventAt) {
@@ -168,7 +182,7 @@ func Evolve(s State, r Recorded) State {
 			if because.En == "" {
 				because = old.Because
 			}
-			s = s.withSubTask(SubTask{
+			s.setSubTask(SubTask{
 				Type: f.Type, State: StateRunning, Attempt: f.Attempt, Scanner: f.Scanner,
 				StartedAt: r.At, Late: late, Heard: s.firstHeard(f.Type, r.At), DeadLetter: old.DeadLetter,
 				Because: because, Configuration: f.Configuration,
@@ -178,8 +192,8 @@ func Evolve(s State, r Recorded) State {
 		s.Late += count(late)
 		if t, ok := s.ending(f.Type, f.Attempt, r.At); ok {
 			t.State, t.EndedAt, t.Late = StateCompleted, r.At, late
-			t.Result, t.Summary, t.Coverage, t.Report, t.DurationMS = f.Result, &f.Summary, &f.Coverage, f.Report, f.DurationMS
-			s = s.withSubTask(t)
+			t.Result, t.Summary, t.Coverage, t.Report, t.DurationMS = f.Result, new(f.Summary), new(f.Coverage), f.Report, f.DurationMS
+			s.setSubTask(t)
 		}
 	case SubTaskFailed:
 		s.Late += count(late)
@@ -190,13 +204,13 @@ func Evolve(s State, r Recorded) State {
 			if f.Parked {
 				t.DeadLetter = f.Attempt
 			}
-			s = s.withSubTask(t)
+			s.setSubTask(t)
 		}
 	case SubTaskRetryRequested:
 		s.Late += count(late)
 		if t, ok := s.SubTasks[f.Type]; ok && t.State != StateRunning && f.After == t.Attempt {
 			t.RetryWanted = true
-			s = s.withSubTask(t)
+			s.setSubTask(t)
 		}
 	case WindowClosed:
 		if s.Closed == nil {
@@ -215,7 +229,7 @@ func Evolve(s State, r Recorded) State {
 	case SubTaskDiscarded:
 		if t, ok := s.SubTasks[f.Type]; ok && t.OpenDeadLetter() && f.Attempt == t.Attempt {
 			t.Discarded = &Discard{Reason: f.Reason, At: r.At}
-			s = s.withSubTask(t)
+			s.setSubTask(t)
 		}
 	case SubTaskConsidered:
 		_, declined := s.Declined[f.Type]
@@ -226,7 +240,6 @@ func Evolve(s State, r Recorded) State {
 	case Unreadable:
 		s.Unreadable++
 	}
-	return s
 }
 
 // unheard are the types known when the window opened that were not heard in it.
@@ -269,7 +282,7 @@ func (s State) HeardInWindow() []string {
 func Fold(facts []Recorded) State {
 	var s State
 	for _, r := range facts {
-		s = Evolve(s, r)
+		s.Apply(r)
 	}
 	return s
 }
@@ -285,15 +298,12 @@ func (s State) ending(subTaskType string, attempt int, at time.Time) (SubTask, b
 	return t, attempt == t.Attempt && t.State == StateRunning
 }
 
-func (s State) withSubTask(t SubTask) State {
+func (s *State) setSubTask(t SubTask) {
 	s.SubTasks = with(s.SubTasks, t.Type, t)
 	s.Declined, s.Considered = without(s.Declined, t.Type), without(s.Considered, t.Type)
-	return s
 }
 
-// with copies the map, so that states share nothing that changes.
 func with[V any](m map[string]V, key string, v V) map[string]V {
-	m = maps.Clone(m)
 	if m == nil {
 		m = map[string]V{}
 	}
@@ -303,10 +313,6 @@ func with[V any](m map[string]V, key string, v V) map[string]V {
 
 // without is with's opposite; of nothing, nothing is left.
 func without[V any](m map[string]V, key string) map[string]V {
-	if _, ok := m[key]; !ok {
-		return m
-	}
-	m = maps.Clone(m)
 	delete(m, key)
 	if len(m) == 0 {
 		return nil

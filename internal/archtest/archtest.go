@@ -48,7 +48,7 @@ var rules = []rule{
 	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"golang.org/x/text"}},
 	{folder: "scanners/openapi", own: []string{"domain", "scanners", "internal/secrets", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "golang.org/x/text"}},
 	{folder: "scanners/wedata", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/secrets", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
-	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
+	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync", "github.com/go-json-experiment/json/v1"}},
 	{folder: "queries", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5"}},
 	{folder: "console"},
 	{folder: "examples", others: []string{"github.com/xuri/excelize/v2", "golang.org/x/text"}},
