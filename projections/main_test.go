@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -188,28 +189,40 @@ func requireFolded(t testing.TB, pool *pgxpool.Pool, events []eventstore.Recorde
 	t.Helper()
 	want := folded(t, events)
 	ctx := context.Background()
-	rows, err := pool.Query(ctx, `select task_id::text, phase, coalesce(status, ''), observed_types, late, revision,
-		(select count(*) from live.sub_tasks s where s.task_id = t.task_id), (select count(*) from live.declines d where d.task_id = t.task_id) from live.tasks t`)
+	rows, err := pool.Query(ctx, `select task_id::text, phase, coalesce(verdict::text, 'null'), observed_types, late, revision, decided_at,
+		array(select type || ' ' || state || ' ' || attempt from live.sub_tasks s where s.task_id = t.task_id),
+		array(select type || ' ' || code from live.declines d where d.task_id = t.task_id) from live.tasks t`)
 	require.NoError(t, err)
 	defer rows.Close()
 	n := 0
 	for rows.Next() {
-		var id, phase, status string
-		var observed []string
-		var late, revision, subTasks, declines int64
-		require.NoError(t, rows.Scan(&id, &phase, &status, &observed, &late, &revision, &subTasks, &declines))
+		var id, phase, verdict string
+		var observed, subTasks, declines, wantSubTasks, wantDeclines []string
+		var late, revision int64
+		var decidedAt *time.Time
+		require.NoError(t, rows.Scan(&id, &phase, &verdict, &observed, &late, &revision, &decidedAt, &subTasks, &declines))
 		n++
 		s, ok := want[id]
 		require.True(t, ok, "task %s is not in the log", id)
 		require.Equal(t, string(s.Phase()), phase)
-		if s.Verdict != nil {
-			require.Equal(t, string(s.Verdict.Status), status)
+		text, err := json.Marshal(s.Verdict)
+		require.NoError(t, err)
+		require.Equal(t, string(text), verdict)
+		require.Equal(t, s.DecidedAt.IsZero(), decidedAt == nil)
+		if decidedAt != nil {
+			require.WithinDuration(t, s.DecidedAt, *decidedAt, time.Microsecond)
 		}
+		for name, sub := range s.SubTasks {
+			wantSubTasks = append(wantSubTasks, fmt.Sprint(name, " ", sub.State, " ", sub.Attempt))
+		}
+		for name, d := range s.Declined {
+			wantDeclines = append(wantDeclines, name+" "+d.Code)
+		}
+		require.ElementsMatch(t, wantSubTasks, subTasks)
+		require.ElementsMatch(t, wantDeclines, declines)
 		require.ElementsMatch(t, s.Observed(), observed)
 		require.EqualValues(t, s.Late, late)
 		require.EqualValues(t, s.Facts-1, revision)
-		require.EqualValues(t, len(s.SubTasks), subTasks)
-		require.EqualValues(t, len(s.Declined), declines)
 	}
 	require.NoError(t, rows.Err())
 	require.Equal(t, len(want), n)

@@ -56,20 +56,29 @@ func (d *deployment) foldOfTheLog(t *testing.T) map[string]task.State {
 // requireTablesAre compares a read model with the fold of the log.
 func requireTablesAre(t *testing.T, db *pgxpool.Pool, schema string, want map[string]task.State) {
 	t.Helper()
-	rows, err := db.Query(t.Context(), fmt.Sprintf(`select task_id::text, state, revision + 1,
-		(select count(*) from %[1]s.sub_tasks s where s.task_id = t.task_id) from %[1]s.tasks t`, schema))
+	rows, err := db.Query(t.Context(), fmt.Sprintf(`select task_id::text, revision + 1, phase, project, file_name, coalesce(verdict::text, 'null'),
+		array(select type || ' ' || state || ' ' || attempt from %[1]s.sub_tasks s where s.task_id = t.task_id),
+		array(select type || ' ' || code from %[1]s.declines d where d.task_id = t.task_id) from %[1]s.tasks t`, schema))
 	require.NoError(t, err)
 	defer rows.Close()
 	n := 0
 	for rows.Next() {
-		var id string
-		var state []byte
-		var facts, subTasks uint64
-		require.NoError(t, rows.Scan(&id, &state, &facts, &subTasks))
-		text, err := json.Marshal(want[id])
+		var id, phase, project, fileName, verdict string
+		var facts uint64
+		var subTasks, declines, wantSubTasks, wantDeclines []string
+		require.NoError(t, rows.Scan(&id, &facts, &phase, &project, &fileName, &verdict, &subTasks, &declines))
+		s := want[id]
+		text, err := json.Marshal(s.Verdict)
 		require.NoError(t, err)
-		require.Equal(t, string(text), string(state), "task %s in %s", id, schema)
-		require.Equal(t, []uint64{want[id].Facts, uint64(len(want[id].SubTasks))}, []uint64{facts, subTasks}, "task %s in %s", id, schema)
+		require.Equal(t, []any{s.Facts, string(s.Phase()), s.Uploaded.Project, s.Uploaded.FileName, string(text)}, []any{facts, phase, project, fileName, verdict}, "task %s in %s", id, schema)
+		for name, sub := range s.SubTasks {
+			wantSubTasks = append(wantSubTasks, fmt.Sprint(name, " ", sub.State, " ", sub.Attempt))
+		}
+		for name, d := range s.Declined {
+			wantDeclines = append(wantDeclines, name+" "+d.Code)
+		}
+		require.ElementsMatch(t, wantSubTasks, subTasks, "task %s in %s", id, schema)
+		require.ElementsMatch(t, wantDeclines, declines, "task %s in %s", id, schema)
 		n++
 	}
 	require.NoError(t, rows.Err())
