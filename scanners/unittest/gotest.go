@@ -93,7 +93,7 @@ func decodeGoTest(ctx context.Context, r io.Reader, limits Limits, h handler) er
 func (s *goStream) event(e event, line int) error {
 	if e.Package == "" {
 		if e.Action == "build-output" && s.built == "" && !strings.HasPrefix(e.Output, "#") {
-			s.built = clip(e.Output, maxMessage)
+			s.built = spoken(e.Output)
 		}
 		return nil
 	}
@@ -112,7 +112,7 @@ func (s *goStream) event(e event, line int) error {
 		switch e.Action {
 		case "output":
 			if run.said == "" && tells(e.Output) {
-				run.said = clip(e.Output, maxMessage)
+				run.said = spoken(e.Output)
 			}
 		case "pass", "fail", "skip":
 			s.end(run, e, line)
@@ -131,7 +131,7 @@ func (s *goStream) event(e event, line int) error {
 		}
 	case "output":
 		if test != nil && len(test.said) < 3 && tells(e.Output) {
-			test.said = append(test.said, clip(e.Output, maxMessage))
+			test.said = append(test.said, spoken(e.Output))
 		}
 	case "pass", "skip", "fail":
 		s.finish(run, e.Package, e.Test, e.Action, line)
@@ -291,9 +291,9 @@ func (r dbtResult) tell(h handler, n, line int) {
 	c := testCase{Suite: "dbt", Name: id, Line: line, Pointer: fmt.Sprintf("/results/%d", n)}
 	switch status = strings.ToLower(status); status {
 	case "fail":
-		c.Problems = []problem{{Kind: "failure", Message: clip(message, maxMessage)}}
+		c.Problems = []problem{{Kind: "failure", Message: spoken(message)}}
 	case "error", "runtime error":
-		c.Problems = []problem{{Kind: "error", Message: clip(message, maxMessage)}}
+		c.Problems = []problem{{Kind: "error", Message: spoken(message)}}
 	case "skipped":
 		c.Skipped = true
 	}
