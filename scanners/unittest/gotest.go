@@ -115,7 +115,7 @@ func (s *goStream) event(e event, line int) error {
 				run.said = spoken(e.Output)
 			}
 		case "pass", "fail", "skip":
-			s.end(run, e, line)
+			s.end(run, e)
 		}
 		return nil
 	}
@@ -180,7 +180,7 @@ func (s *goStream) finish(run *goRun, pkg, name, action string, line int) {
 
 // end of a package. What it does not lay on a test is a failure of its own: it did
 // not build, panicked, or took too long.
-func (s *goStream) end(run *goRun, e event, line int) {
+func (s *goStream) end(run *goRun, e event) {
 	delete(s.runs, e.Package)
 	s.open -= len(run.open)
 	if e.Action != "fail" || run.failed {
@@ -209,7 +209,7 @@ func decodeDBT(ctx context.Context, r io.Reader, limits Limits, h handler) error
 			}
 			return src.err
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return cutOffAt(counted.lineAt(in.InputOffset()))
 		}
 		detail := clip(strings.TrimPrefix(err.Error(), "json: "), 200)
@@ -318,13 +318,13 @@ type lineCounter struct {
 
 func (l *lineCounter) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
-	for at, from := 0, 0; from < n; from = at + 1 {
+	for from := 0; from < n; {
 		end := bytes.IndexByte(p[from:n], '\n')
 		if end < 0 {
 			break
 		}
-		at = from + end
-		l.ends = append(l.ends, l.read+int64(at))
+		l.ends = append(l.ends, l.read+int64(from+end))
+		from += end + 1
 	}
 	l.read += int64(n)
 	return n, err
