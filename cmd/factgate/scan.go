@@ -252,7 +252,8 @@ func gather(ctx context.Context, w io.Writer, paths []string) (base string, err 
 	// scanned. An empty file is there without them: a folder that held all of the rest
 	// would be taken for an enclosing one, and patterns would not match what they name.
 	if own := filepath.Join(base, suppression.FileName); !taken[own] {
-		if info, err := os.Lstat(own); err == nil && info.Mode().IsRegular() {
+		info, err := os.Lstat(own)
+		if err == nil && info.Mode().IsRegular() {
 			err = pack(out, base, own)
 		} else {
 			_, err = out.Create(suppression.FileName)
