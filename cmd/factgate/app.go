@@ -224,7 +224,8 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 			Metrics: a.metrics.Handler(c.logger), Uploaded: a.metrics.Uploaded,
 			Channel: channel, Keys: commands.NewKeyring(log), Ready: log.Ping, Logger: c.logger,
 		}),
-		IdleTimeout: 2 * time.Minute,
+		// The handler looks after bodies: an upload that moves on may take long.
+		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
 	server.RegisterOnShutdown(channel.EndPolls)
 	a.metrics.API()
