@@ -41,6 +41,7 @@ var rules = []rule{
 	{folder: "commands", own: []string{"domain", "eventstore"}, others: []string{"github.com/cenkalti/backoff/v5", "github.com/google/uuid"}},
 	{folder: "coordinator", own: []string{"domain", "commands", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
 	{folder: "scanners", only: true, own: []string{"domain", "commands", "eventstore", "internal/blob", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "github.com/google/uuid"}},
+	{folder: "scanners/scannertest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"github.com/stretchr/testify", "golang.org/x/text"}},
 	{folder: "scanners/sql", own: []string{"domain", "scanners", "internal/secrets", "internal/xlsx", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
 	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/secrets", "internal/xlsx", "internal/zippkg"}, others: []string{
 		"go.yaml.in/yaml/v3", "golang.org/x/text"}},
