@@ -66,6 +66,8 @@ var rules = []rule{
 	{folder: "internal/xlsx", own: []string{"internal/zippkg"}, others: []string{"golang.org/x/text"}},
 	{folder: "internal/testbench", own: []string{"commands", "domain", "eventstore", "internal/blob", "internal/pgdev"}, others: []string{
 		"github.com/jackc/pgx/v5", "github.com/stretchr/testify"}},
+	{folder: "internal/testbench/given", own: []string{"commands", "domain", "eventstore", "internal/testbench", "projections"}, others: []string{
+		"github.com/google/uuid", "github.com/jackc/pgx/v5", "github.com/stretchr/testify"}},
 	{folder: "internal/pgdev", others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sys"}},
 	{folder: "internal/graphqlapi", own: []string{"commands", "queries", "projections", "domain", ""}, others: []string{"github.com/graph-gophers/graphql-go"}},
 	{folder: "internal/metrics", own: []string{"coordinator", "domain", "internal/graphqlapi", "projections", "queries", "scanners"}, others: []string{"github.com/prometheus/client_golang"}},
