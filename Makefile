@@ -89,7 +89,7 @@ web-check: web ## Rebuild console/dist and fail if it differs from what is commi
 
 .PHONY: golden
 golden: ## Rewrite golden files after an intended change; read the diff
-	$(GO) test ./scanners/... ./domain/... -update
+	$(GO) test $$(grep -rlE 'flag\.Bool\("update"|scannertest\.Cases' --include='*_test.go' scanners domain | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
 	$(GO) test ./cmd/factgate -run TestThePagesOfRulesAreThoseOfTheCode -update
 
 .PHONY: clean

@@ -206,7 +206,7 @@ func (c *Coordinator) write(ctx context.Context, b batch) error {
 			// wants a revision. Not again by a coordinator that lags behind another.
 			statements.Queue(`
 				insert into coordinator.windows (task_id, due_at, deadline, quiet, position)
-				select f.task_id, f.heard_at, f.heard_at, '0', f.position
+				select f.task_id, f.heard_at as due_at, f.heard_at as deadline, '0', f.position
 				from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) f (task_id, heard_at, position)
 				where f.position > (select previous from coordinator.checkpoint)
 				on conflict do nothing`, heard.ids, heard.times, heard.positions)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/domain/report"
@@ -73,7 +74,7 @@ func (s *story) events(t testing.TB) []eventstore.Event {
 	out := make([]eventstore.Event, len(s.facts))
 	for i, f := range s.facts {
 		name, data, err := task.Encode(f)
-		require.NoError(t, err)
+		assert.NoError(t, err) // require is for the test's own goroutine
 		out[i] = eventstore.Event{ID: eventstore.DeriveID(s.id, fmt.Sprintf("%d/%s", i, f.Key())), Type: name, Data: data, Metadata: []byte("{}")}
 	}
 	return out

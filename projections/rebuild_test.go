@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -454,7 +455,7 @@ func TestAGapIsSkippedWithTheFactBehindIt(t *testing.T) {
 	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s})
 	pool := database(t)
 	w := newWriter(t, pool, newMemoryBlobs())
-	lost := append(events[:2:2], events[3:]...)
+	lost := slices.Concat(events[:2], events[3:])
 	var stop *HaltedError
 	require.ErrorAs(t, w.take(ctx, lost, 100), &stop)
 	w.skips = skips{stop.Position: {}}

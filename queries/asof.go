@@ -290,7 +290,7 @@ func (q *Queries) FindingsAsOf(ctx context.Context, t *Task, query FindingsQuery
 			continue
 		}
 		if s.Type == from.subTask {
-			if err := from.stale(int64(s.Attempt)); err != nil {
+			if err := from.stale(s.Attempt); err != nil {
 				return out, err
 			}
 		}
@@ -301,7 +301,7 @@ func (q *Queries) FindingsAsOf(ctx context.Context, t *Task, query FindingsQuery
 			passed := s.Type == from.subTask && ordinal <= from.ordinal
 			identity := identities.Of(f)
 			if f = cleanFinding(f); !passed && (query.Severity == "" || f.Severity == query.Severity) && len(out.Findings)+len(found) <= first {
-				found = append(found, Finding{Type: s.Type, Attempt: int64(s.Attempt), Ordinal: ordinal, Finding: f, Identity: identity})
+				found = append(found, Finding{Type: s.Type, Attempt: s.Attempt, Ordinal: ordinal, Finding: f, Identity: identity})
 			}
 			ordinal++
 			return ctx.Err()

@@ -17,6 +17,7 @@ import (
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
@@ -46,10 +47,10 @@ func (w *world) raw(p *past) eventstore.Position {
 // anything is whatever may stand in a stream: orderly at first, then late facts,
 // repetitions, stale attempts, reports that are gone or not what they should be.
 func anything(random *rand.Rand, reports []*task.Blob, known []string) *past {
-	p := &past{id: newTask()}
+	p := &past{id: given.NewTask()}
 	id := p.id.String()
-	up := uploaded(p.id, []string{"a", "b\x00c", ""}[random.IntN(3)]).(task.ZipUploaded)
-	up.RescanOf = []string{"", newTask().String(), "no id"}[random.IntN(3)]
+	up := given.Uploaded(p.id, []string{"a", "b\x00c", ""}[random.IntN(3)]).(task.ZipUploaded)
+	up.RescanOf = []string{"", given.NewTask().String(), "no id"}[random.IntN(3)]
 	opens := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	created := task.MainTaskCreated{TaskID: id, Known: known, Window: task.Window{OpensAt: opens, Deadline: opens.Add(10 * time.Minute), Quiet: task.Duration(time.Second)}}
 	if random.IntN(8) > 0 {
@@ -208,15 +209,15 @@ func TestThePastIsWhatTheLiveQuerySaidThen(t *testing.T) {
 	random := rand.New(rand.NewPCG(11, 12))
 	wrong := []byte("no report")
 	sum := sha256.Sum256(wrong)
-	w.reports["damaged"] = wrong
-	reports := []*task.Blob{nil, w.report(1), w.report(5), w.report(9), {Key: "gone"}, {Key: "damaged", SHA256: hex.EncodeToString(sum[:])}}
+	w.Keep("damaged", wrong)
+	reports := []*task.Blob{nil, w.Report(1), w.Report(5), w.Report(9), {Key: "gone"}, {Key: "damaged", SHA256: hex.EncodeToString(sum[:])}}
 	reports = append(reports, &task.Blob{Key: reports[1].Key}, &task.Blob{Key: reports[2].Key, SHA256: strings.Repeat("0", 64)}, reports[2], reports[3])
 	asking := queries.New(nil, w.log).WithReports(w) // no database
 	waiter := projections.NewWaiter(w.pool)
 
 	online := []string{"SILENT", "SQL"} // before any window opens, and in all of them
-	w.scanner(online[0])
-	w.follow(w.scanner(online[1]))
+	w.Scanner(online[0])
+	w.Follow(w.Scanner(online[1]))
 	var all []stood
 	for round := range 2 {
 		// Whoever recorded who was online when the window opened and whoever asks the
@@ -234,7 +235,7 @@ func TestThePastIsWhatTheLiveQuerySaidThen(t *testing.T) {
 			i := random.IntN(len(open))
 			p := open[i]
 			if round == 1 && len(newScanners) > 0 && random.IntN(20) == 0 {
-				w.scanner(newScanners[0])
+				w.Scanner(newScanners[0])
 				newScanners = newScanners[1:]
 			}
 			at := w.raw(p)
@@ -262,8 +263,8 @@ func TestThePastIsWhatTheLiveQuerySaidThen(t *testing.T) {
 func TestAMomentTakesInWhatWasRecordedByThen(t *testing.T) {
 	w := newWorld(t)
 	asking := queries.New(nil, w.log)
-	id := newTask()
-	w.follow(w.tell(id, append([]task.Fact{uploaded(id, "a"), opened(id), task.SubTaskStarted{TaskID: id.String(), Type: "SQL", Attempt: 1}}, closed(id, task.Failed)...)...))
+	id := given.NewTask()
+	w.Follow(w.Tell(id, append([]task.Fact{given.Uploaded(id, "a"), given.Opened(id), task.SubTaskStarted{TaskID: id.String(), Type: "SQL", Attempt: 1}}, given.Closed(id, task.Failed)...)...))
 	facts := w.facts(id)
 	at := func(moment time.Time) *queries.Task {
 		got, err := asking.TaskAsOf(t.Context(), id, queries.AsOf{Time: &moment}, everyPart)
@@ -302,8 +303,8 @@ func TestAMomentTakesInWhatWasRecordedByThen(t *testing.T) {
 func TestAPastThatCannotBeToldSaysWhy(t *testing.T) {
 	w := newWorld(t)
 	asking := queries.New(nil, w.log)
-	id := newTask()
-	w.tell(id, uploaded(id, "a"), opened(id), task.SubTaskCompleted{TaskID: id.String(), Type: "SQL", Attempt: 1, Result: task.Pass, Report: w.report(3)})
+	id := given.NewTask()
+	w.Tell(id, given.Uploaded(id, "a"), given.Opened(id), task.SubTaskCompleted{TaskID: id.String(), Type: "SQL", Attempt: 1, Result: task.Pass, Report: w.Report(3)})
 	_, err := w.log.Append(t.Context(), eventstore.StreamID{Category: task.Category, Key: id.String()}, eventstore.Any(),
 		eventstore.Event{ID: eventstore.DeriveID(id, "x"), Type: "SubTaskPaused", Data: []byte("{}"), Metadata: []byte("{}")})
 	require.NoError(t, err)
@@ -338,14 +339,14 @@ func TestAPastThatCannotBeToldSaysWhy(t *testing.T) {
 	_, err = asking.WithReports(w).FindingsAsOf(t.Context(), then, queries.FindingsQuery{After: "x"})
 	require.Equal(t, "cursor.invalid", domain.RuleOf(err))
 
-	none, err := asking.TaskAsOf(t.Context(), newTask(), queries.AsOf{Revision: &zero}, queries.With{})
+	none, err := asking.TaskAsOf(t.Context(), given.NewTask(), queries.AsOf{Revision: &zero}, queries.With{})
 	require.NoError(t, err)
 	require.Nil(t, none)
 }
 
 func TestAStreamThatIsTooLongIsRefused(t *testing.T) {
 	w := newWorld(t)
-	id, zero := newTask(), int64(0)
+	id, zero := given.NewTask(), int64(0)
 	q := queries.New(nil, w.log)
 	require.Equal(t, 50_000, q.TakeAtMost(300))
 	for n := range 301 {

@@ -14,28 +14,29 @@ import (
 	"github.com/factgate/factgate/domain/rules"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/queries"
 )
 
 // judged tells a task a random history and closes it as the coordinator would.
 func (w *world) judged(random *rand.Rand, project string, converge bool) (queries.TaskID, eventstore.Position) {
 	w.t.Helper()
-	id := newTask()
+	id := given.NewTask()
 	elsewhere := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	window := task.Window{OpensAt: elsewhere, Deadline: elsewhere.Add(time.Minute), Quiet: task.Duration(10 * time.Second)}
-	last := w.tell(id, uploaded(id, project), task.MainTaskCreated{TaskID: id.String(), Window: window, RuleSet: rules.Default().Ref(), Shadow: w.shadow})
+	last := w.Tell(id, given.Uploaded(id, project), task.MainTaskCreated{TaskID: id.String(), Window: window, RuleSet: rules.Default().Ref(), Shadow: w.shadow})
 	for _, name := range []string{"SQL", "EXCEL", "API"} {
 		switch random.IntN(6) {
 		case 0:
-			last = w.tell(id, task.SubTaskDeclined{TaskID: id.String(), Type: name, Code: "NO_MATCHING_FILES"})
+			last = w.Tell(id, task.SubTaskDeclined{TaskID: id.String(), Type: name, Code: "NO_MATCHING_FILES"})
 		case 1:
 		case 2:
-			last = w.tell(id, task.SubTaskStarted{TaskID: id.String(), Type: name, Attempt: 1})
+			last = w.Tell(id, task.SubTaskStarted{TaskID: id.String(), Type: name, Attempt: 1})
 		case 3:
-			last = w.tell(id, task.SubTaskStarted{TaskID: id.String(), Type: name, Attempt: 1},
+			last = w.Tell(id, task.SubTaskStarted{TaskID: id.String(), Type: name, Attempt: 1},
 				task.SubTaskFailed{TaskID: id.String(), Type: name, Attempt: 1, Kind: []task.FailureKind{task.Check, task.Error}[random.IntN(2)]})
 		default:
-			last = w.tell(id, task.SubTaskStarted{TaskID: id.String(), Type: name, Attempt: 1},
+			last = w.Tell(id, task.SubTaskStarted{TaskID: id.String(), Type: name, Attempt: 1},
 				task.SubTaskCompleted{TaskID: id.String(), Type: name, Attempt: 1, Result: task.PassWithWarnings, Summary: report.Counts{Warning: random.IntN(3)}})
 		}
 	}
@@ -43,7 +44,7 @@ func (w *world) judged(random *rand.Rand, project string, converge bool) (querie
 		return id, last
 	}
 	closed := rules.Evaluate(rules.Default(), w.facts(id), time.Now().Add(time.Hour)).(rules.Closed)
-	return id, w.tell(id, task.WindowClosed{TaskID: id.String(), Cause: closed.Cause, ClosedAt: closed.At},
+	return id, w.Tell(id, task.WindowClosed{TaskID: id.String(), Cause: closed.Cause, ClosedAt: closed.At},
 		task.MainTaskConverged{TaskID: id.String(), Revision: 1, Verdict: closed.Verdict})
 }
 
@@ -75,7 +76,7 @@ func TestADryRunIsABruteForceRefold(t *testing.T) {
 	for i := range 60 {
 		_, last = w.judged(random, []string{"a", "b"}[i%2], i%10 != 9)
 	}
-	w.follow(last)
+	w.Follow(last)
 	now := time.Now().Add(2 * time.Hour)
 	for name, text := range map[string]string{
 		"other rules":          fmt.Sprintf(stricter, "1m", "false"),

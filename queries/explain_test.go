@@ -11,6 +11,7 @@ import (
 	"github.com/factgate/factgate/domain/rules"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/queries"
 )
 
@@ -66,12 +67,12 @@ func TestEveryMomentCanBeExplained(t *testing.T) {
 func TestWhatCannotBeExplainedSaysWhy(t *testing.T) {
 	w := newWorld(t)
 	asking := queries.New(nil, w.log)
-	_, err := asking.Explain(t.Context(), newTask(), queries.AsOf{}, time.Now())
+	_, err := asking.Explain(t.Context(), given.NewTask(), queries.AsOf{}, time.Now())
 	require.Equal(t, "task.unknown", domain.RuleOf(err))
 
 	ref := task.RuleSetRef{Name: "house", Version: 3, Digest: "d"}
-	id := newTask()
-	w.tell(id, uploaded(id, "a"), task.MainTaskCreated{TaskID: id.String(), RuleSet: ref})
+	id := given.NewTask()
+	w.Tell(id, given.Uploaded(id, "a"), task.MainTaskCreated{TaskID: id.String(), RuleSet: ref})
 	_, err = asking.Explain(t.Context(), id, queries.AsOf{}, time.Now())
 	require.Equal(t, "ruleset.unknown", domain.RuleOf(err))
 
@@ -84,8 +85,8 @@ func TestWhatCannotBeExplainedSaysWhy(t *testing.T) {
 		Data: []byte(`{"name":"house","version":3,"text":"name: house\nwindow: 1m\nrules:\n  - {id: all, when: 'true', status: FAILED}\n","digest":"` + rs.Ref().Digest + `"}`),
 	})
 	require.NoError(t, err)
-	id = newTask()
-	w.tell(id, uploaded(id, "a"), task.MainTaskCreated{TaskID: id.String(), RuleSet: rs.Ref()})
+	id = given.NewTask()
+	w.Tell(id, given.Uploaded(id, "a"), task.MainTaskCreated{TaskID: id.String(), RuleSet: rs.Ref()})
 	got, err := asking.Explain(t.Context(), id, queries.AsOf{}, time.Now())
 	require.NoError(t, err)
 	require.Equal(t, rs.Ref(), got.RuleSet)

@@ -75,13 +75,13 @@ type ReadAt struct {
 // begin locks a view before the transaction sees anything: whoever waited here while
 // the views were switched sees the tables as they are after it, not as they were
 // before.
-const begin = `begin isolation level repeatable read read only; lock table live.checkpoint in access share mode`
+const begin = `begin isolation level repeatable read, read only; lock table live.checkpoint in access share mode`
 
 // snapshot runs read inside one read-only view of the tables: what its
 // statements see, and the position, belong together.
 func (q *Queries) snapshot(ctx context.Context, what string, read func(pgx.Tx) error) error {
 	err := pgx.BeginTxFunc(ctx, q.pool, pgx.TxOptions{BeginQuery: begin}, read)
-	var other *otherLayout
+	var other *otherLayoutError
 	if errors.As(err, &other) {
 		return q.explainLayout(ctx, other)
 	}
@@ -108,7 +108,7 @@ func (q *Queries) Hold(ctx context.Context, read func()) error {
 
 // at reads the position; it is the first statement of a snapshot, and must be: the
 // views are not switched to another read model while somebody who has read this
-// one reads on. The error is an *otherLayout when the tables are not those that
+// one reads on. The error is an *otherLayoutError when the tables are not those that
 // the questions are written for.
 func at(ctx context.Context, tx pgx.Tx) (ReadAt, error) {
 	var r ReadAt
@@ -117,7 +117,7 @@ func at(ctx context.Context, tx pgx.Tx) (ReadAt, error) {
 	err := tx.QueryRow(ctx, `select name, layout, position from live.checkpoint`).Scan(&r.Model, &found, &position)
 	r.Position = eventstore.Position(position)
 	if err == nil && found != layout {
-		err = &otherLayout{model: r.Model, found: found}
+		err = &otherLayoutError{model: r.Model, found: found}
 	}
 	return r, err
 }

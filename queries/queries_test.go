@@ -14,6 +14,7 @@ import (
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
@@ -24,14 +25,14 @@ func TestPagesOfTasksAreNewestFirstAndComplete(t *testing.T) {
 	var all []queries.TaskID
 	var last eventstore.Position
 	for i := range 17 {
-		id := newTask()
-		last = w.tell(id, uploaded(id, fmt.Sprintf("p%d", i%2)))
+		id := given.NewTask()
+		last = w.Tell(id, given.Uploaded(id, fmt.Sprintf("p%d", i%2)))
 		if i%3 == 0 {
-			last = w.tell(id, append([]task.Fact{opened(id)}, closed(id, task.Failed)...)...)
+			last = w.Tell(id, append([]task.Fact{given.Opened(id)}, given.Closed(id, task.Failed)...)...)
 		}
 		all = append([]queries.TaskID{id}, all...)
 	}
-	w.follow(last)
+	w.Follow(last)
 	// Recorded at the very same time: the order must not depend on it.
 	_, err := w.pool.Exec(ctx, `update rm_1.tasks set uploaded_at = now(), last_event_at = now()`)
 	require.NoError(t, err)
@@ -60,10 +61,10 @@ func TestPagesOfTasksAreNewestFirstAndComplete(t *testing.T) {
 	require.Empty(t, walk(queries.TasksQuery{First: 2, Project: "p1\x00"}))
 	require.Empty(t, walk(queries.TasksQuery{First: 2, Status: task.Success}))
 
-	newer := newTask()
+	newer := given.NewTask()
 	page, err := w.queries.Tasks(ctx, queries.TasksQuery{First: 3})
 	require.NoError(t, err)
-	w.tell(newer, uploaded(newer, "p0"))
+	w.Tell(newer, given.Uploaded(newer, "p0"))
 	next, err := w.queries.Tasks(ctx, queries.TasksQuery{First: 3, After: page.Tasks[2].Cursor()})
 	require.NoError(t, err)
 	require.Equal(t, all[3], next.Tasks[0].ID, "what comes meanwhile moves nothing")
@@ -73,18 +74,18 @@ func TestATaskWithItsParts(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
 	for _, name := range []string{"SQL", "EXCEL", "QUIET", "TARDY"} {
-		w.scanner(name)
+		w.Scanner(name)
 	}
-	id := newTask()
-	w.tell(id, uploaded(id, "p"), opened(id),
+	id := given.NewTask()
+	w.Tell(id, given.Uploaded(id, "p"), given.Opened(id),
 		task.SubTaskStarted{Type: "SQL", Attempt: 1, Scanner: task.Scanner{Name: "factgate-sql"}},
 		task.SubTaskDeclined{Type: "EXCEL", Code: "NO_MATCHING_FILES", Reason: "no workbook", ReasonZH: "没有"},
 		task.SubTaskFailed{Type: "SQL", Attempt: 1, Kind: task.Check, Reason: "2 errors", Summary: &report.Counts{Error: 2, Warning: 1},
-			Coverage: &task.Coverage{Eligible: 2, Seen: 1, Degraded: []task.Degraded{{Path: "a", Reason: "b"}}}, Report: w.report(5)})
-	w.tell(id, closed(id, task.Failed)...)
-	w.tell(id, task.SubTaskStarted{Type: "TARDY", Attempt: 1})
-	last := w.scanner("NEWCOMER")
-	w.follow(last)
+			Coverage: &task.Coverage{Eligible: 2, Seen: 1, Degraded: []task.Degraded{{Path: "a", Reason: "b"}}}, Report: w.Report(5)})
+	w.Tell(id, given.Closed(id, task.Failed)...)
+	w.Tell(id, task.SubTaskStarted{Type: "TARDY", Attempt: 1})
+	last := w.Scanner("NEWCOMER")
+	w.Follow(last)
 
 	got, at, err := w.queries.Task(ctx, id, queries.With{SubTasks: true, Declines: true, Silent: true})
 	require.NoError(t, err)
@@ -109,7 +110,7 @@ func TestATaskWithItsParts(t *testing.T) {
 	require.Equal(t, task.PhaseConverged, now.Phase())
 	require.EqualValues(t, got.Revision+1, now.Facts)
 
-	none, _, err := w.queries.Task(ctx, newTask(), queries.With{SubTasks: true})
+	none, _, err := w.queries.Task(ctx, given.NewTask(), queries.With{SubTasks: true})
 	require.NoError(t, err)
 	require.Nil(t, none)
 }
@@ -117,15 +118,15 @@ func TestATaskWithItsParts(t *testing.T) {
 func TestFindingsArePagedForEachTask(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
-	one, two := newTask(), newTask()
-	w.tell(one, uploaded(one, "p"), opened(one),
-		task.SubTaskCompleted{Type: "B", Attempt: 1, Result: task.Pass, Report: w.report(6)},
-		task.SubTaskCompleted{Type: "A", Attempt: 1, Result: task.Pass, Report: w.report(3)})
-	w.follow(w.tell(two, uploaded(two, "p"), opened(two), task.SubTaskCompleted{Type: "A", Attempt: 1, Result: task.Pass, Report: w.report(2)}))
+	one, two := given.NewTask(), given.NewTask()
+	w.Tell(one, given.Uploaded(one, "p"), given.Opened(one),
+		task.SubTaskCompleted{Type: "B", Attempt: 1, Result: task.Pass, Report: w.Report(6)},
+		task.SubTaskCompleted{Type: "A", Attempt: 1, Result: task.Pass, Report: w.Report(3)})
+	w.Follow(w.Tell(two, given.Uploaded(two, "p"), given.Opened(two), task.SubTaskCompleted{Type: "A", Attempt: 1, Result: task.Pass, Report: w.Report(2)}))
 
 	var got []string
 	for query := (queries.FindingsQuery{First: 2}); ; {
-		pages, _, err := w.queries.Findings(ctx, []queries.TaskID{one, two, newTask()}, query)
+		pages, _, err := w.queries.Findings(ctx, []queries.TaskID{one, two, given.NewTask()}, query)
 		require.NoError(t, err)
 		if query.After == "" {
 			require.Len(t, pages[two].Findings, 2)
@@ -148,17 +149,17 @@ func TestFindingsArePagedForEachTask(t *testing.T) {
 func TestAPageDoesNotGoOnInTheReportOfAnotherAttempt(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
-	id := newTask()
-	w.follow(w.tell(id, uploaded(id, "p"), opened(id),
-		task.SubTaskStarted{Type: "A", Attempt: 1}, task.SubTaskCompleted{Type: "A", Attempt: 1, Result: task.Pass, Report: w.report(5)}))
+	id := given.NewTask()
+	w.Follow(w.Tell(id, given.Uploaded(id, "p"), given.Opened(id),
+		task.SubTaskStarted{Type: "A", Attempt: 1}, task.SubTaskCompleted{Type: "A", Attempt: 1, Result: task.Pass, Report: w.Report(5)}))
 	query := queries.FindingsQuery{First: 2}
 	pages, _, err := w.queries.Findings(ctx, []queries.TaskID{id}, query)
 	require.NoError(t, err)
 	query.After = pages[id].Findings[1].Cursor()
 	old := base64.RawURLEncoding.EncodeToString([]byte("f\x00\x00\x00\x00\x00\x00\x00\x01A"))
 
-	w.follow(w.tell(id, task.SubTaskRetryRequested{Type: "A", Reason: "again"},
-		task.SubTaskStarted{Type: "A", Attempt: 2}, task.SubTaskCompleted{Type: "A", Attempt: 2, Result: task.Pass, Report: w.report(3)}))
+	w.Follow(w.Tell(id, task.SubTaskRetryRequested{Type: "A", Reason: "again"},
+		task.SubTaskStarted{Type: "A", Attempt: 2}, task.SubTaskCompleted{Type: "A", Attempt: 2, Result: task.Pass, Report: w.Report(3)}))
 	_, _, err = w.queries.Findings(ctx, []queries.TaskID{id}, query)
 	require.Equal(t, "cursor.stale", domain.RuleOf(err))
 	require.Equal(t, domain.Conflict, domain.KindOf(err))
@@ -170,10 +171,10 @@ func TestAPageDoesNotGoOnInTheReportOfAnotherAttempt(t *testing.T) {
 func TestHistoryComesFromTheStreamPageByPage(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t) // no projector, no tables
-	id := newTask()
-	w.tell(id, uploaded(id, "p"), opened(id))
-	w.tell(id, closed(id, task.Failed)...)
-	w.tell(id, task.SubTaskStarted{Type: "SQL", Attempt: 1})
+	id := given.NewTask()
+	w.Tell(id, given.Uploaded(id, "p"), given.Opened(id))
+	w.Tell(id, given.Closed(id, task.Failed)...)
+	w.Tell(id, task.SubTaskStarted{Type: "SQL", Attempt: 1})
 	_, err := w.log.Append(ctx, eventstore.StreamID{Category: "task", Key: id.String()}, eventstore.Any(),
 		eventstore.Event{ID: eventstore.DeriveID(id, "future"), Type: "FromTheFuture", Data: []byte(`{"a":1}`), Metadata: []byte(`{}`)})
 	require.NoError(t, err)
@@ -197,7 +198,7 @@ func TestHistoryComesFromTheStreamPageByPage(t *testing.T) {
 	_, err = w.queries.StateNow(ctx, id)
 	var unknown *task.UnknownTypeError
 	require.ErrorAs(t, err, &unknown)
-	_, err = w.queries.History(ctx, newTask(), 4, -1)
+	_, err = w.queries.History(ctx, given.NewTask(), 4, -1)
 	require.Equal(t, "task.unknown", domain.RuleOf(err))
 }
 
@@ -208,9 +209,9 @@ func TestTheReadModelSaysHowFarItIs(t *testing.T) {
 	require.Equal(t, "readmodel.missing", domain.RuleOf(err))
 	_, err = w.queries.Tasks(ctx, queries.TasksQuery{})
 	require.Equal(t, "readmodel.missing", domain.RuleOf(err))
-	id := newTask()
-	last := w.tell(id, uploaded(id, "p"))
-	w.follow(last)
+	id := given.NewTask()
+	last := w.Tell(id, given.Uploaded(id, "p"))
+	w.Follow(last)
 	m, err := w.queries.ReadModel(ctx)
 	require.NoError(t, err)
 	require.Equal(t, last, m.Position)
@@ -247,7 +248,7 @@ func TestWrongInputIsRefusedBeforeAnySQL(t *testing.T) {
 	for _, first := range []int{-1, 201} {
 		_, err := q.Tasks(ctx, queries.TasksQuery{First: first})
 		require.Equal(t, "page.size", domain.RuleOf(err))
-		_, err = q.History(ctx, newTask(), first, -1)
+		_, err = q.History(ctx, given.NewTask(), first, -1)
 		require.Equal(t, "page.size", domain.RuleOf(err))
 	}
 	_, err = queries.ParseTaskID("' or 1=1 --")
@@ -270,12 +271,12 @@ func TestHowFarBehindAReadModelIsIsCountedOrEstimated(t *testing.T) {
 	w := newWorld(t)
 	var last, sixth eventstore.Position
 	for n := range 300 {
-		id := newTask()
-		if last = w.tell(id, uploaded(id, "p")); n == 294 {
+		id := given.NewTask()
+		if last = w.Tell(id, given.Uploaded(id, "p")); n == 294 {
 			sixth = last
 		}
 	}
-	w.follow(last)
+	w.Follow(last)
 	_, err := w.pool.Exec(ctx, `insert into readmodels.registry (number, layout, state, reason, begun_by, promote) select 9, layout, 'BUILDING', '', '', false from readmodels.registry;
 		create schema rm_9; create table rm_9.checkpoint as select * from rm_1.checkpoint; create table rm_9.skips (like rm_1.skips)`)
 	require.NoError(t, err)

@@ -254,19 +254,19 @@ func (q *Queries) lagOf(ctx context.Context, m *ReadModel) {
 	}
 }
 
-// otherLayout says that the tables in service are not those that the questions of
+// otherLayoutError says that the tables in service are not those that the questions of
 // this version are written for.
-type otherLayout struct {
+type otherLayoutError struct {
 	model string
 	found int
 }
 
-func (e *otherLayout) Error() string {
+func (e *otherLayoutError) Error() string {
 	return fmt.Sprintf("read model %s has layout %d and this version reads %d", e.model, e.found, layout)
 }
 
 // explainLayout says to an asker what that means, and how far the rebuild is.
-func (q *Queries) explainLayout(ctx context.Context, e *otherLayout) error {
+func (q *Queries) explainLayout(ctx context.Context, e *otherLayoutError) error {
 	if e.found > layout {
 		return &domain.Error{Kind: domain.Unavailable, Rule: "readmodel.newer", Err: e,
 			Msg:   fmt.Sprintf("the read model in service, %s, was made by a newer version of Factgate; run that version here too, or go back with: factgate readmodel rollback", e.model),

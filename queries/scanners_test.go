@@ -13,6 +13,7 @@ import (
 	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/queries"
 )
 
@@ -49,7 +50,7 @@ func TestScannersAreWhatTheirInstancesAre(t *testing.T) {
 	_, err := c.RetireScanner(ctx, "li", scanner.Retire{Type: "OLD", Reason: "replaced", By: "li"})
 	require.NoError(t, err)
 	last := w.says(scanner.OnlineType, "OLD", "a")
-	w.follow(last)
+	w.Follow(last)
 
 	states := func(now time.Time) map[string]queries.ScannerState {
 		list, at, err := w.queries.Scanners(ctx, now)
@@ -88,15 +89,15 @@ func TestScannersAreWhatTheirInstancesAre(t *testing.T) {
 // What readers see as silent is what rules see, from what MainTaskCreated says.
 func TestSilentIsWhatTheRulesSee(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
-	w.scanner("STRANGER") // online somewhere, and waited for by nobody
+	w.Scanner("STRANGER") // online somewhere, and waited for by nobody
 	c, book := commands.New(w.log), commands.NewRuleBook(w.log)
 	strict, _ := rules.BuiltIn("strict")
 	open := func(known []string) queries.TaskID {
-		id := newTask()
-		w.tell(id, uploaded(id, "p"))
+		id := given.NewTask()
+		w.Tell(id, given.Uploaded(id, "p"))
 		_, err := c.OpenWindow(ctx, id.String(), commands.Origin{}, task.Open{Now: time.Now(), Window: time.Hour, Quiet: time.Minute, RuleSet: strict.Ref(), Known: known})
 		require.NoError(t, err)
-		w.tell(id, task.SubTaskStarted{Type: "SQL", Attempt: 1}, task.SubTaskDeclined{Type: "EXCEL", Code: "NO_MATCHING_FILES"},
+		w.Tell(id, task.SubTaskStarted{Type: "SQL", Attempt: 1}, task.SubTaskDeclined{Type: "EXCEL", Code: "NO_MATCHING_FILES"},
 			task.SubTaskCompleted{Type: "SQL", Attempt: 1, Result: task.Pass})
 		return id
 	}
@@ -110,9 +111,9 @@ func TestSilentIsWhatTheRulesSee(t *testing.T) {
 	_, done, err := c.Converge(ctx, judged.String(), commands.Origin{}, book, time.Now().Add(2*time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, []string{"API", "TARDY"}, done.State.Verdict.Silent)
-	w.tell(judged, task.SubTaskStarted{Type: "TARDY", Attempt: 1})
-	last := w.tell(running, task.SubTaskStarted{Type: "TARDY", Attempt: 1})
-	w.follow(last)
+	w.Tell(judged, task.SubTaskStarted{Type: "TARDY", Attempt: 1})
+	last := w.Tell(running, task.SubTaskStarted{Type: "TARDY", Attempt: 1})
+	w.Follow(last)
 	require.Equal(t, done.State.Verdict.Silent, silent(judged), "heard too late is silent")
 	require.Equal(t, []string{"API"}, silent(running), "not heard yet")
 	require.Empty(t, silent(nobody))
@@ -120,14 +121,14 @@ func TestSilentIsWhatTheRulesSee(t *testing.T) {
 	// What is recorded late in the log but before anybody closed the window counts
 	// for nobody: the verdict says so, not the order of facts.
 	at := time.Now().Add(-2 * time.Hour)
-	overdue := newTask()
-	w.tell(overdue, uploaded(overdue, "p"), task.MainTaskCreated{TaskID: overdue.String(), RuleSet: strict.Ref(), Known: []string{"LATE"},
+	overdue := given.NewTask()
+	w.Tell(overdue, given.Uploaded(overdue, "p"), task.MainTaskCreated{TaskID: overdue.String(), RuleSet: strict.Ref(), Known: []string{"LATE"},
 		Window: task.Window{OpensAt: at, Deadline: at.Add(time.Nanosecond)}})
-	w.tell(overdue, task.SubTaskStarted{Type: "LATE", Attempt: 1})
+	w.Tell(overdue, task.SubTaskStarted{Type: "LATE", Attempt: 1})
 	_, done, err = c.Converge(ctx, overdue.String(), commands.Origin{}, book, time.Now().Add(time.Hour))
 	require.NoError(t, err)
 	require.Empty(t, done.State.Verdict.Observed)
-	w.follow(done.Position)
+	w.Follow(done.Position)
 	require.Equal(t, []string{"LATE"}, silent(overdue))
 	require.Equal(t, done.State.Verdict.Silent, silent(overdue))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/factgate/factgate/domain/rules"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/queries"
 )
 
@@ -46,7 +47,7 @@ func TestAShadowSaysWhatADryRunSays(t *testing.T) {
 		id, last = w.judged(random, "a", i%10 != 9)
 		ids[id] = true
 	}
-	w.follow(last)
+	w.Follow(last)
 	now := time.Now().Add(2 * time.Hour)
 	page, err := w.queries.DryRun(t.Context(), queries.DryRunQuery{RuleSet: rs, Now: now})
 	require.NoError(t, err)
@@ -139,8 +140,8 @@ func TestAShadowSaysWhatADryRunSays(t *testing.T) {
 
 	// A rule set whose stream somebody deleted is one that is not here.
 	require.NoError(t, w.log.Tombstone(t.Context(), eventstore.StreamID{Category: "ruleset", Key: ref.Name}))
-	opened := newTask()
-	w.tell(opened, uploaded(opened, "a"), task.MainTaskCreated{TaskID: opened.String(), RuleSet: ref, Window: task.Window{Deadline: time.Now()}})
+	opened := given.NewTask()
+	w.Tell(opened, given.Uploaded(opened, "a"), task.MainTaskCreated{TaskID: opened.String(), RuleSet: ref, Window: task.Window{Deadline: time.Now()}})
 	_, err = w.queries.Explain(t.Context(), opened, queries.AsOf{}, now)
 	require.Equal(t, "ruleset.unknown", domain.RuleOf(err))
 	var dossiered bytes.Buffer
@@ -154,9 +155,9 @@ func TestAShadowsWindowIsItsOwn(t *testing.T) {
 	asking := queries.New(nil, w.log) // from the stream alone
 	at := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	open := task.MainTaskCreated{RuleSet: rules.Default().Ref(), Shadow: &ref, Window: task.Window{OpensAt: at, Deadline: at.Add(time.Hour), Quiet: task.Duration(time.Hour)}}
-	id := newTask()
+	id := given.NewTask()
 	open.TaskID = id.String()
-	w.tell(id, uploaded(id, "a"), open, task.SubTaskStarted{TaskID: id.String(), Type: "SQL", Attempt: 1})
+	w.Tell(id, given.Uploaded(id, "a"), open, task.SubTaskStarted{TaskID: id.String(), Type: "SQL", Attempt: 1})
 	opened := w.facts(id)[1].At
 	got, err := asking.Shadow(t.Context(), id, queries.AsOf{}, opened.Add(59*time.Second))
 	require.NoError(t, err)
@@ -171,30 +172,30 @@ func TestAShadowsWindowIsItsOwn(t *testing.T) {
 	require.True(t, got.DueAt.IsZero())
 	require.False(t, got.Differs())
 
-	none := newTask()
+	none := given.NewTask()
 	open.TaskID, open.Shadow = none.String(), nil
-	w.tell(none, uploaded(none, "a"))
+	w.Tell(none, given.Uploaded(none, "a"))
 	got, err = asking.Shadow(t.Context(), none, queries.AsOf{}, time.Now())
 	require.NoError(t, err)
 	require.Nil(t, got)
-	w.tell(none, open)
+	w.Tell(none, open)
 	got, err = asking.Shadow(t.Context(), none, queries.AsOf{}, time.Now())
 	require.NoError(t, err)
 	require.Nil(t, got)
 
 	// A rule set that is lost fails no question.
-	lost := newTask()
+	lost := given.NewTask()
 	open.TaskID, open.Shadow = lost.String(), &task.RuleSetRef{Name: "lost", Version: 7, Digest: "d"}
-	w.tell(lost, uploaded(lost, "a"), open)
+	w.Tell(lost, given.Uploaded(lost, "a"), open)
 	explained, err := asking.Explain(t.Context(), lost, queries.AsOf{}, time.Now())
 	require.NoError(t, err)
 	require.Contains(t, explained.Shadow.Undecidable.En, `"lost" version 7 is not here`)
 	require.Nil(t, explained.Shadow.Verdict)
 
 	// A cancelled task has none to give.
-	gone := newTask()
+	gone := given.NewTask()
 	open.TaskID, open.Shadow = gone.String(), &ref
-	w.tell(gone, uploaded(gone, "a"), open, task.MainTaskCancelled{TaskID: gone.String(), Reason: "wrong file"})
+	w.Tell(gone, given.Uploaded(gone, "a"), open, task.MainTaskCancelled{TaskID: gone.String(), Reason: "wrong file"})
 	got, err = asking.Shadow(t.Context(), gone, queries.AsOf{}, time.Now().Add(time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, &queries.Shadowed{RuleSet: ref}, got)

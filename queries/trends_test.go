@@ -1,9 +1,6 @@
 package queries_test
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -17,6 +14,7 @@ import (
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/domain/trend"
 	"github.com/factgate/factgate/eventstore"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/queries"
 )
 
@@ -32,7 +30,7 @@ func TestTrendsUnderAnotherRuleSet(t *testing.T) {
 		id, last = w.judged(random, []string{"a", "b"}[i%2], i%10 != 9)
 		ids = append(ids, id)
 	}
-	w.follow(last)
+	w.Follow(last)
 	now := time.Now().Add(2 * time.Hour)
 	ask := queries.TrendsQuery{From: time.Now().Add(-25 * time.Hour), To: time.Now().Add(time.Hour), Unit: trend.Day, Zone: "Asia/Shanghai", Now: now}
 	recorded, err := w.queries.Trends(t.Context(), ask)
@@ -91,28 +89,13 @@ func TestTrendsUnderAnotherRuleSet(t *testing.T) {
 
 func TestMoreTasksThanCanBeJudgedAnewAreRefused(t *testing.T) {
 	w := newWorld(t)
-	w.follow(w.tell(newTask(), uploaded(newTask(), "p")))
+	w.Follow(w.Tell(given.NewTask(), given.Uploaded(given.NewTask(), "p")))
 	_, err := w.pool.Exec(t.Context(), `insert into rm_1.tasks (task_id, first_position, phase, project, version, file_name, size, sha256, uploaded_by, uploaded_at,
 		observed_types, last_event_at, errors, warnings, notes, late, revision, position, heard)
 		select gen_random_uuid(), 1000000 + n, 'UPLOADED', 'p', '', '', 0, '', '', now(), '{}', now(), 0, 0, 0, 0, 0, 0, '{}' from generate_series(1, $1) n`, queries.MaxTrendTasks+1)
 	require.NoError(t, err)
 	_, err = w.queries.Trends(t.Context(), queries.TrendsQuery{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour), Unit: trend.Day, RuleSet: rules.Default()})
 	require.Equal(t, "trends.too_many_tasks", domain.RuleOf(err))
-}
-
-// found stores a report of these findings.
-func (w *world) found(list ...report.Finding) *task.Blob {
-	w.t.Helper()
-	var b bytes.Buffer
-	out := report.NewWriter(&b, report.Header{})
-	for _, f := range list {
-		out.Add(f)
-	}
-	require.NoError(w.t, out.Close())
-	sum := sha256.Sum256(b.Bytes())
-	key := hex.EncodeToString(sum[:])
-	w.reports[key] = b.Bytes()
-	return &task.Blob{Key: key, SHA256: key}
 }
 
 func finding(rule, path string, line int) report.Finding {
@@ -122,10 +105,10 @@ func finding(rule, path string, line int) report.Finding {
 // version tells a whole task with one SQL report.
 func (w *world) version(project string, stored *task.Blob, n int) (queries.TaskID, eventstore.Position) {
 	w.t.Helper()
-	id := newTask()
-	w.tell(id, uploaded(id, project), opened(id), task.SubTaskStarted{Type: "SQL", Attempt: 1},
+	id := given.NewTask()
+	w.Tell(id, given.Uploaded(id, project), given.Opened(id), task.SubTaskStarted{Type: "SQL", Attempt: 1},
 		task.SubTaskCompleted{Type: "SQL", Attempt: 1, Result: task.Pass, Report: stored, Summary: report.Counts{Error: n}})
-	return id, w.tell(id, closed(id, task.Success)...)
+	return id, w.Tell(id, given.Closed(id, task.Success)...)
 }
 
 func TestFindingsOfTwoVersionsAreCompared(t *testing.T) {
@@ -134,14 +117,14 @@ func TestFindingsOfTwoVersionsAreCompared(t *testing.T) {
 	moved := func(f report.Finding) report.Finding { f.Line += 100; return f }
 	hidden := moved(c)
 	hidden.Suppressed = true
-	first, _ := w.version("p", w.found(a, b, c), 3)
-	w.version("other", w.found(d), 1)
-	open := newTask() // without a verdict: no version
-	w.tell(open, uploaded(open, "p"), opened(open))
-	second, _ := w.version("p", w.found(moved(a), hidden, d), 2)
+	first, _ := w.version("p", w.Report(0, a, b, c), 3)
+	w.version("other", w.Report(0, d), 1)
+	open := given.NewTask() // without a verdict: no version
+	w.Tell(open, given.Uploaded(open, "p"), given.Opened(open))
+	second, _ := w.version("p", w.Report(0, moved(a), hidden, d), 2)
 	gone, _ := w.version("p", &task.Blob{Key: "expired"}, 1)
-	third, last := w.version("p", w.found(d), 7)
-	w.follow(last)
+	third, last := w.version("p", w.Report(0, d), 7)
+	w.Follow(last)
 
 	got, err := w.queries.Compare(t.Context(), first, nil, 0)
 	require.NoError(t, err)
@@ -169,7 +152,7 @@ func TestFindingsOfTwoVersionsAreCompared(t *testing.T) {
 	require.Len(t, got.FixedFindings, 1)
 	require.True(t, got.Types[0].Cut, "7 were counted, 1 is in the report")
 
-	unknown := newTask()
+	unknown := given.NewTask()
 	for _, err := range []error{
 		failure(w.queries.Compare(t.Context(), unknown, nil, 0)),
 		failure(w.queries.Compare(t.Context(), third, &unknown, 0)),
@@ -226,17 +209,17 @@ func TestFindingsBesideThoseOfTheVersionBefore(t *testing.T) {
 	a, b, c, d := finding("R1", "a.sql", 1), finding("R1", "a.sql", 2), finding("R2", "b.sql", 3), finding("R3", "b.sql", 4)
 	waived := c
 	waived.Suppressed, waived.Suppression = true, &report.Suppression{Kind: report.External, By: "li", Reason: "agreed", Expires: "2999-01-01", Waiver: "w1"}
-	first, _ := w.version("p", w.found(a, b, c), 3)
-	w.version("other", w.found(d), 1)
-	bare := newTask() // no report of that type: no version before
-	w.tell(bare, uploaded(bare, "p"), opened(bare), task.SubTaskStarted{Type: "EXCEL", Attempt: 1},
-		task.SubTaskCompleted{Type: "EXCEL", Attempt: 1, Result: task.Pass, Report: w.found(d)})
+	first, _ := w.version("p", w.Report(0, a, b, c), 3)
+	w.version("other", w.Report(0, d), 1)
+	bare := given.NewTask() // no report of that type: no version before
+	w.Tell(bare, given.Uploaded(bare, "p"), given.Opened(bare), task.SubTaskStarted{Type: "EXCEL", Attempt: 1},
+		task.SubTaskCompleted{Type: "EXCEL", Attempt: 1, Result: task.Pass, Report: w.Report(0, d)})
 	gone, _ := w.version("p", &task.Blob{Key: "expired"}, 1)
-	second, _ := w.version("p", w.found(a, waived, d), 2)
-	third, last := w.version("p", w.found(d), 7)
-	w.follow(last)
+	second, _ := w.version("p", w.Report(0, a, waived, d), 2)
+	third, last := w.version("p", w.Report(0, d), 7)
+	w.Follow(last)
 
-	ids := []queries.TaskID{first, bare, gone, second, third, newTask()}
+	ids := []queries.TaskID{first, bare, gone, second, third, given.NewTask()}
 	got, _, err := w.queries.Baselines(ctx, ids)
 	require.NoError(t, err)
 	require.Equal(t, map[queries.TaskID][]queries.Baseline{
@@ -246,7 +229,7 @@ func TestFindingsBesideThoseOfTheVersionBefore(t *testing.T) {
 
 	list := func(id queries.TaskID, query queries.FindingsQuery) (out []string) {
 		for {
-			pages, _, err := w.queries.Findings(ctx, []queries.TaskID{id, newTask()}, query)
+			pages, _, err := w.queries.Findings(ctx, []queries.TaskID{id, given.NewTask()}, query)
 			require.NoError(t, err)
 			for _, f := range pages[id].Findings {
 				out = append(out, fmt.Sprintf("%s:%d", f.Rule, f.Line))

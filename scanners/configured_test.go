@@ -282,6 +282,15 @@ func TestAFileThatIsNotUnderstoodSuppressesNothing(t *testing.T) {
 	require.Equal(t, []string{"SUP003 warning .factgate.yml:3", "R1 error x/a.sql", "R2 warning x/a.sql", "R9 error x/a.sql"}, found)
 	_, found = b.ends(b.upload(map[string]string{"x/a.sql": "", ".factgate.yml": "# " + strings.Repeat("x", 70<<10)}))
 	require.Equal(t, "SUP003 warning .factgate.yml", found[0])
+	// It has one name; the other one is said to be wrong, with or without the right one.
+	const wrong = "suppressions: [{rule: R1, path: '**', reason: fine}]"
+	got, found := b.ends(b.upload(map[string]string{"x/a.sql": "", ".factgate.yaml": wrong}))
+	require.Equal(t, []string{"SUP003 warning .factgate.yaml:1", "R1 error x/a.sql", "R2 warning x/a.sql", "R9 error x/a.sql"}, found)
+	message := b.findings(got)[0].Message
+	require.Equal(t, "Nothing in this file suppresses anything, since suppressions are read from .factgate.yml only; rename the file, or add what it holds to that one.", message.En)
+	require.Equal(t, "只读取 .factgate.yml，本文件中的抑制项不生效；请将文件改名，或将内容并入该文件。", message.Zh)
+	_, found = b.ends(b.upload(map[string]string{"x/a.sql": "", ".factgate.yaml": wrong, ".factgate.yml": "suppressions: [{rule: R2, path: '**', reason: fine}]"}))
+	require.Equal(t, []string{"SUP003 warning .factgate.yaml:1", "R1 error x/a.sql", "R2 warning x/a.sql suppressed external .factgate.yml:1 fine", "R9 error x/a.sql"}, found)
 	// It is no file of another folder, and it may be switched off like any rule.
 	b.configure("dw", "rules: {SUP003: off}")
 	_, found = b.ends(b.upload(map[string]string{"x/a.sql": "", "README": "", ".factgate.yml": "no", "x/.factgate.yml": "suppressions: [{rule: R1, path: '**', reason: fine}]"}))
@@ -403,8 +412,9 @@ func TestASuppressionThatIsOverMakesAnotherScan(t *testing.T) {
 	}
 	plain := newLister().Describe().ConfigDigest
 	require.Equal(t, plain, digest("2999-12-31"))
-	require.NotEqual(t, plain, digest("2020-01-01"))
-	require.Equal(t, digest("2020-01-01"), digest("2020-01-01"))
+	over := digest("2020-01-01")
+	require.NotEqual(t, plain, over)
+	require.Equal(t, over, digest("2020-01-01"))
 }
 
 func TestSettingsStandByThemselves(t *testing.T) {

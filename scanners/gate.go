@@ -145,6 +145,15 @@ func withOver(digest string, over []int) string {
 
 // read takes up what the package says of itself. The error is the store's.
 func (g *gate) read(pkg *zippkg.Package) error {
+	if _, ok := pkg.Lookup(suppression.WrongName); ok {
+		g.Add(report.Finding{
+			Rule: brokenSuppressions, Severity: report.Warning, Path: suppression.WrongName, Line: 1, Column: 1, Anchor: "name",
+			Message: report.Text{
+				En: "Nothing in this file suppresses anything, since suppressions are read from " + suppression.FileName + " only; rename the file, or add what it holds to that one.",
+				Zh: "只读取 " + suppression.FileName + "，本文件中的抑制项不生效；请将文件改名，或将内容并入该文件。",
+			},
+		})
+	}
 	entries, err := own(pkg)
 	var refused *zippkg.Error
 	var wrong *strictyaml.Error

@@ -224,7 +224,8 @@ func (a *app) serve(c config, listener net.Listener, log *esdb.Log, db *pgxpool.
 			Metrics: a.metrics.Handler(c.logger), Uploaded: a.metrics.Uploaded,
 			Channel: channel, Keys: commands.NewKeyring(log), Ready: log.Ping, Logger: c.logger,
 		}),
-		IdleTimeout: 2 * time.Minute,
+		// The handler looks after bodies: an upload that moves on may take long.
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
 	server.RegisterOnShutdown(channel.EndPolls)
 	a.metrics.API()
@@ -248,7 +249,6 @@ func (a *app) serveMetrics(ctx context.Context, c config) error {
 
 // listen serves until the app stops.
 func (a *app) listen(c config, listener net.Listener, server *http.Server) {
-	server.ReadHeaderTimeout = 10 * time.Second
 	server.ErrorLog = slog.NewLogLogger(c.logger.Handler(), slog.LevelDebug)
 	a.closing(server.Shutdown)
 	go func() {

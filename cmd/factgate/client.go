@@ -50,7 +50,7 @@ type refusedError struct {
 func (e *refusedError) Error() string { return fmt.Sprintf("%s (%s)", e.Message, e.Code) }
 
 // final reports whether the same request would be refused again.
-func (e *refusedError) final() bool { return e.status < 500 }
+func (e *refusedError) final() bool { return e.status < 500 && e.status != http.StatusRequestTimeout }
 
 func (c *client) do(req *http.Request, answer any) error {
 	if c.zh {

@@ -432,7 +432,7 @@ func (o *operation) sides(ctx context.Context, c *client, args []string) (fromNa
 			RuleSets []struct{ Versions []ruleSetView }
 		}
 		if err = c.query(ctx, `{ ruleSets { versions { name version active } } }`, nil, &got); err != nil {
-			return
+			return "", "", "", "", err
 		}
 		for _, s := range got.RuleSets {
 			for _, v := range s.Versions {
@@ -443,10 +443,9 @@ func (o *operation) sides(ctx context.Context, c *client, args []string) (fromNa
 		}
 	case 2:
 		if fromName, from, err = version(nil); err != nil {
-			return
+			return "", "", "", "", err
 		}
-		var text []byte
-		text, err = readRuleSet(args[1])
+		text, err := readRuleSet(args[1])
 		return fromName, from, args[1], string(text), err
 	case 3:
 		var n [2]int
@@ -460,7 +459,7 @@ func (o *operation) sides(ctx context.Context, c *client, args []string) (fromNa
 	if fromName, from, err = version(a); err == nil {
 		toName, to, err = version(b)
 	}
-	return
+	return fromName, from, toName, to, err
 }
 
 // maxDiffCells bounds the work of a comparison; beyond it all lines are shown as

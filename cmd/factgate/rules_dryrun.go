@@ -139,7 +139,11 @@ func (d dryRun) run(ctx context.Context) (err error) {
 		return err
 	}
 	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
+	defer func() {
+		if flushed := out.Flush(); err == nil {
+			err = flushed
+		}
+	}()
 	show := printer{w: out, zh: d.zh}
 	variables := map[string]any{"text": d.text, "first": dryRunPageSize, "count": true}
 	if d.project != "" {

@@ -45,7 +45,8 @@ those that it cannot decide. It reads the read model, no streams.`,
 			if project != "" {
 				wish["project"] = project
 			}
-			said := shadowReportView{Differences: []shadowDifferenceView{}}
+			var said shadowReportView
+			differences := []shadowDifferenceView{}
 			for {
 				type page struct {
 					shadowReportView
@@ -65,14 +66,14 @@ those that it cannot decide. It reads the read model, no streams.`,
 				if err != nil {
 					return err
 				}
-				before := said.Differences
 				said = got.shadowReportView // the counts as the last page has them
-				said.Differences = append(before, got.Nodes...)
+				differences = append(differences, got.Nodes...)
 				if !got.PageInfo.HasNextPage {
 					break
 				}
 				wish["after"] = got.PageInfo.EndCursor
 			}
+			said.Differences = differences
 			if o.json {
 				return printJSON(said)
 			}

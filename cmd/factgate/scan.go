@@ -249,16 +249,24 @@ func gather(ctx context.Context, w io.Writer, paths []string) (base string, err 
 		}
 	}
 	// The package's own suppressions stand at its root, whichever of its parts are
-	// scanned. An empty file is there without them: a folder that held all of the rest
+	// scanned; a file of the wrong name, too, so that somebody says so. An empty file is there without them: a folder that held all of the rest
 	// would be taken for an enclosing one, and patterns would not match what they name.
 	if own := filepath.Join(base, suppression.FileName); !taken[own] {
-		if info, err := os.Lstat(own); err == nil && info.Mode().IsRegular() {
+		info, err := os.Lstat(own)
+		if err == nil && info.Mode().IsRegular() {
 			err = pack(out, base, own)
 		} else {
 			_, err = out.Create(suppression.FileName)
 		}
 		if err != nil {
 			return "", err
+		}
+	}
+	if wrong := filepath.Join(base, suppression.WrongName); !taken[wrong] {
+		if info, err := os.Lstat(wrong); err == nil && info.Mode().IsRegular() {
+			if err := pack(out, base, wrong); err != nil {
+				return "", err
+			}
 		}
 	}
 	if err := out.Close(); err != nil {

@@ -29,7 +29,7 @@ type Report struct {
 	// SHA256 is of the whole file, lower-case hex.
 	SHA256 string `json:"sha256"`
 	// Altered is the first line that is not what was written; nil if there is none.
-	Altered *Altered `json:"altered,omitempty"`
+	Altered *AlteredError `json:"altered,omitempty"`
 	// Verdicts are the recorded ones in order; none for a task without one.
 	Verdicts []Checked `json:"verdicts"`
 	// Problem says why verdicts could not be judged, or are missing.
@@ -47,8 +47,8 @@ func (r Report) Verdict() *Checked {
 	return &r.Verdicts[len(r.Verdicts)-1]
 }
 
-// Altered names a line.
-type Altered struct {
+// AlteredError names a line.
+type AlteredError struct {
 	Line int `json:"line"` // from 1
 	// Revision and ID are the fact's, as far as the line still says; Revision is nil
 	// when the line is none of a fact's.
@@ -81,7 +81,7 @@ func Verify(r io.Reader) (Report, error) {
 	v := verifier{in: bufio.NewReaderSize(io.TeeReader(io.LimitReader(r, maxBytes+1), sum), 64<<10)}
 	v.report.Verdicts = []Checked{}
 	err := v.read()
-	var bad *Altered
+	var bad *AlteredError
 	if errors.As(err, &bad) {
 		v.report.Altered = bad
 		_, err = io.Copy(io.Discard, v.in) // the digest is of the whole file
@@ -96,7 +96,7 @@ func Verify(r io.Reader) (Report, error) {
 	return v.report, nil
 }
 
-func (a *Altered) Error() string { return fmt.Sprintf("line %d: %s", a.Line, a.Why.En) }
+func (a *AlteredError) Error() string { return fmt.Sprintf("line %d: %s", a.Line, a.Why.En) }
 
 type verifier struct {
 	in     *bufio.Reader
@@ -114,7 +114,7 @@ type verifier struct {
 var order = []string{kindHeader, kindFact, kindRuleSet, kindClosing}
 
 func (v *verifier) altered(en, zh string, args ...any) error {
-	return &Altered{Line: v.line, Why: report.Text{En: fmt.Sprintf(en, args...), Zh: fmt.Sprintf(zh, args...)}}
+	return &AlteredError{Line: v.line, Why: report.Text{En: fmt.Sprintf(en, args...), Zh: fmt.Sprintf(zh, args...)}}
 }
 
 // read goes through all lines.
@@ -202,7 +202,7 @@ func (v *verifier) chained(text []byte) (kind string, body []byte, err error) {
 		}
 		return any.Kind, body, nil
 	}
-	bad := &Altered{Line: v.line}
+	bad := &AlteredError{Line: v.line}
 	var seen struct {
 		Kind     string
 		ID       string
@@ -268,7 +268,7 @@ func (v *verifier) fact(body []byte) error {
 	}
 	wrong := func(en, zh string, args ...any) error {
 		err := v.altered(en, zh, args...)
-		var a *Altered
+		var a *AlteredError
 		if errors.As(err, &a) {
 			a.Revision, a.ID = &f.Revision, f.ID
 		}

@@ -167,6 +167,7 @@ func (s *State) take(r Recorded) {
 			s.Waivers[f.ID] = w
 		}
 	case Unreadable:
+	default: // what only holds a fact, such as a Waiver, is never recorded
 	}
 }
 
@@ -306,6 +307,8 @@ func Encode(f Fact) (typeName string, data []byte, err error) {
 		typeName = "WaiverRevoked"
 	case Unreadable:
 		return "", nil, fmt.Errorf("encode %s: an unreadable fact is not ours to write: %w", f.Type, f.Err)
+	default: // what only holds one, such as a Waiver
+		return "", nil, fmt.Errorf("encode %T: it is not a stored fact", f)
 	}
 	data, err = json.Marshal(f)
 	return typeName, data, err

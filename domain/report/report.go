@@ -231,6 +231,9 @@ func Read(r io.Reader, each func(Finding) error) (Header, error) {
 		return h, readError(lines, "no header")
 	}
 	if err := json.Unmarshal(lines.Bytes(), &h); err != nil {
+		if lines.Err() != nil {
+			return h, readError(lines, "")
+		}
 		return h, fmt.Errorf("%w: header: %v", ErrDamaged, err)
 	}
 	if h.Format != 1 {
@@ -242,6 +245,9 @@ func Read(r io.Reader, each func(Finding) error) (Header, error) {
 		}
 		var f Finding
 		if err := json.Unmarshal(lines.Bytes(), &f); err != nil {
+			if lines.Err() != nil { // the line is what came before the reader failed
+				return h, readError(lines, "")
+			}
 			return h, fmt.Errorf("%w: finding %d: %v", ErrDamaged, n, err)
 		}
 		if err := each(f); err != nil {

@@ -3,6 +3,7 @@ package report_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -80,6 +81,10 @@ func TestDamageIsToldApartFromAFailingReader(t *testing.T) {
 	away := errors.New("disk away")
 	_, err := report.Read(iotest.ErrReader(away), each)
 	require.ErrorIs(t, err, away)
+	for _, begun := range []string{`{"form`, `{"format":1}` + "\n" + `{"ru`} {
+		_, err := report.Read(io.MultiReader(strings.NewReader(begun), iotest.ErrReader(away)), each)
+		require.ErrorIs(t, err, away, "within a line: %s", begun)
+	}
 	require.NotErrorIs(t, err, report.ErrDamaged)
 }
 

@@ -1,7 +1,6 @@
 package rules_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -66,7 +65,7 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 				require.Equal(t, report.Text{En: c.en, Zh: c.zh}, at.Reason)
 			}
 			var e *domain.Error
-			require.True(t, errors.As(err, &e))
+			require.ErrorAs(t, err, &e)
 			require.Equal(t, domain.Invalid, e.Kind)
 			require.Equal(t, fmt.Sprintf("line %d, column %d: %s", c.line, c.column, at.Reason.En), e.Msg)
 			require.Equal(t, fmt.Sprintf("第 %d 行第 %d 列：%s", c.line, c.column, at.Reason.Zh), e.MsgZH)

@@ -108,7 +108,7 @@ func TestEveryRefusalSaysWhere(t *testing.T) {
 	} {
 		_, err := strictyaml.Parse([]byte(text), &settings{})
 		var refused *strictyaml.Error
-		require.True(t, errors.As(err, &refused), "%.60q: %v", text, err)
+		require.ErrorAs(t, err, &refused, "%.60q", text)
 		p := refused.Problems[0]
 		want := strings.Replace(want, "ports", "port, ratio, raw, types, wait", 1)
 		require.Equal(t, want, fmt.Sprintf("%d:%d %s", p.Line, p.Column, p.Text.En), "%.60q", text)
@@ -122,7 +122,7 @@ func TestEveryRefusalSaysWhere(t *testing.T) {
 func TestAllIsToldAtOnce(t *testing.T) {
 	_, err := strictyaml.Parse([]byte("bad: 1\nport: x\nnested: {max: y}\n"), &settings{})
 	var refused *strictyaml.Error
-	require.True(t, errors.As(err, &refused))
+	require.ErrorAs(t, err, &refused)
 	require.Len(t, refused.Problems, 3)
 	both := strictyaml.Join(refused, nil, strictyaml.Refuse(nil, report.Text{En: "e", Zh: "z"}))
 	require.Len(t, both.Problems, 4)

@@ -30,6 +30,10 @@ import (
 // FileName is where a package's own suppressions stand, at its root.
 const FileName = ".factgate.yml"
 
+// WrongName is how people call that file who expect it to be read as well. It is not:
+// of two files nobody would know which one holds.
+const WrongName = ".factgate.yaml"
+
 // Limits of what is written.
 const (
 	MaxEntries = 500

@@ -1,7 +1,6 @@
 package suppression_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -52,7 +51,7 @@ func TestWhatIsWrongSaysWhere(t *testing.T) {
 		got, err := suppression.Parse([]byte(text))
 		require.Nil(t, got)
 		var refused *strictyaml.Error
-		require.True(t, errors.As(err, &refused), "%.80q %v", text, err)
+		require.ErrorAs(t, err, &refused, "%.80q", text)
 		p := refused.Problems[0]
 		require.Equal(t, want, fmt.Sprintf("%d:%d %s", p.Line, p.Column, p.Text.En))
 	}

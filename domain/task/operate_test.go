@@ -3,6 +3,7 @@ package task_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestReplayDeadLetter(t *testing.T) {
 		})
 	}
 	// Parked again: a dead letter of its own.
-	twice := append(dead, again(1), started(2, us), parked(2))
+	twice := slices.Concat(dead, []task.Fact{again(1), started(2, us), parked(2)})
 	given(t, twice...).when(wish).then(again(2))
 	given(t, twice...).when(task.ReplayDeadLetter{Type: "SQL", Reason: "fixed", Attempt: 1}).thenSilence()
 	given(t, twice...).when(task.ReplayDeadLetter{Type: "SQL", Reason: "fixed", Attempt: 3}).thenRefused(domain.NotFound, "dead_letter.unknown")
@@ -58,7 +59,7 @@ func TestDiscardDeadLetter(t *testing.T) {
 	given(t, append(dead, again(1), started(2, us), completed(2))...).when(wish).thenRefused(domain.Refused, "dead_letter.replayed")
 	given(t, zip, created, started(1, us), failed(1, task.Error)).when(wish).thenRefused(domain.NotFound, "dead_letter.unknown")
 
-	gone := append(dead, fact)
+	gone := slices.Concat(dead, []task.Fact{fact})
 	given(t, gone...).when(task.ReplayDeadLetter{Type: "SQL", Reason: "fixed"}).thenRefused(domain.Refused, "dead_letter.discarded")
 	// Whoever says so outright gets another attempt, and the dead letter stays discarded.
 	given(t, gone...).when(task.RequestRetry{Type: "SQL", Reason: "fixed"}).then(again(1))

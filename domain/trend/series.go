@@ -21,7 +21,7 @@ const (
 // MaxBuckets is how many buckets a series has at most.
 const MaxBuckets = 1000
 
-// Series cuts the time from from to to into units of a time zone and returns where
+// Series cuts the time between two moments into units of a time zone and returns where
 // they begin, and at last where the last one ends. Both ends are moved outwards to
 // whole units. A day begins with its first moment, be it midnight or not, and has
 // 23, 24 or 25 hours; so has an hour that a change of the clocks cuts.

@@ -41,11 +41,12 @@ var rules = []rule{
 	{folder: "commands", own: []string{"domain", "eventstore"}, others: []string{"github.com/cenkalti/backoff/v5", "github.com/google/uuid"}},
 	{folder: "coordinator", own: []string{"domain", "commands", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"}},
 	{folder: "scanners", only: true, own: []string{"domain", "commands", "eventstore", "internal/blob", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "github.com/google/uuid"}},
+	{folder: "scanners/scannertest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"github.com/stretchr/testify", "golang.org/x/text"}},
 	{folder: "scanners/sql", own: []string{"domain", "scanners", "internal/secrets", "internal/xlsx", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
 	{folder: "scanners/excel", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/secrets", "internal/xlsx", "internal/zippkg"}, others: []string{
 		"go.yaml.in/yaml/v3", "golang.org/x/text"}},
 	{folder: "scanners/external", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v3"}},
-	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/zippkg"}, others: []string{"golang.org/x/text"}},
+	{folder: "scanners/unittest", own: []string{"domain", "scanners", "internal/secrets", "internal/zippkg"}, others: []string{"golang.org/x/text"}},
 	{folder: "scanners/openapi", own: []string{"domain", "scanners", "internal/secrets", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3", "golang.org/x/text"}},
 	{folder: "scanners/wedata", own: []string{"domain", "scanners", "internal/cron", "internal/digraph", "internal/secrets", "internal/zippkg"}, others: []string{"go.yaml.in/yaml/v3"}},
 	{folder: "projections", own: []string{"domain", "eventstore"}, others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync", "github.com/go-json-experiment/json/v1"}},
@@ -65,6 +66,8 @@ var rules = []rule{
 	{folder: "internal/xlsx", own: []string{"internal/zippkg"}, others: []string{"golang.org/x/text"}},
 	{folder: "internal/testbench", own: []string{"commands", "domain", "eventstore", "internal/blob", "internal/pgdev"}, others: []string{
 		"github.com/jackc/pgx/v5", "github.com/stretchr/testify"}},
+	{folder: "internal/testbench/given", own: []string{"commands", "domain", "eventstore", "internal/testbench", "projections"}, others: []string{
+		"github.com/google/uuid", "github.com/jackc/pgx/v5", "github.com/stretchr/testify"}},
 	{folder: "internal/pgdev", others: []string{"github.com/jackc/pgx/v5", "golang.org/x/sys"}},
 	{folder: "internal/graphqlapi", own: []string{"commands", "queries", "projections", "domain", ""}, others: []string{"github.com/graph-gophers/graphql-go"}},
 	{folder: "internal/metrics", own: []string{"coordinator", "domain", "internal/graphqlapi", "projections", "queries", "scanners"}, others: []string{"github.com/prometheus/client_golang"}},

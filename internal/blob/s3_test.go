@@ -3,7 +3,6 @@ package blob_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/internal/blob"
@@ -437,7 +437,7 @@ func TestAnUploadThatIsRefusedIsTheStoragesFault(t *testing.T) {
 		if r.Method != http.MethodPut {
 			return false
 		}
-		require.Equal(t, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", r.Header.Get("X-Amz-Content-Sha256"))
+		assert.Equal(t, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", r.Header.Get("X-Amz-Content-Sha256"))
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, `<Error><Code>XAmzContentSHA256Mismatch</Code><Message>spoiled</Message></Error>`)
 		return true
@@ -475,5 +475,5 @@ func TestReadsEndWithClose(t *testing.T) {
 	require.NoError(t, opened.Close())
 	require.ErrorIs(t, <-done, os.ErrClosed)
 	<-release
-	require.True(t, errors.Is(opened.Close(), os.ErrClosed))
+	require.ErrorIs(t, opened.Close(), os.ErrClosed)
 }

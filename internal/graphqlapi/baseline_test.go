@@ -9,21 +9,22 @@ import (
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/internal/graphqlapi"
+	"github.com/factgate/factgate/internal/testbench/given"
 )
 
 func TestASubTaskShowsItsDecisionAndTheVersionBefore(t *testing.T) {
 	w := newWorld(t)
-	first, second := newTask(), newTask()
+	first, second := given.NewTask(), given.NewTask()
 	told := &task.Configuration{Project: "*", Digest: "ab", By: "li"}
 	waived := report.Finding{Rule: "R9", Severity: report.Error, Suppressed: true, Message: report.Text{En: "m", Zh: "m"},
 		Suppression: &report.Suppression{Kind: report.External, By: "li", Reason: "agreed", Expires: "2999-01-01", Waiver: "w1"}}
-	w.tell(first, uploaded(first, "p"), opened(first), task.SubTaskStarted{Type: "SQL", Attempt: 1},
-		task.SubTaskCompleted{Type: "SQL", Attempt: 1, Result: task.Pass, Report: w.report(2)})
-	last := w.tell(second, uploaded(second, "p"), opened(second),
+	w.Tell(first, given.Uploaded(first, "p"), given.Opened(first), task.SubTaskStarted{Type: "SQL", Attempt: 1},
+		task.SubTaskCompleted{Type: "SQL", Attempt: 1, Result: task.Pass, Report: w.Report(2)})
+	last := w.Tell(second, given.Uploaded(second, "p"), given.Opened(second),
 		task.SubTaskStarted{Type: "SQL", Attempt: 1, Reason: "2 files", ReasonZH: "2 个文件", Configuration: told},
-		task.SubTaskCompleted{Type: "SQL", Attempt: 1, Result: task.Pass, Report: w.report(1, waived)},
+		task.SubTaskCompleted{Type: "SQL", Attempt: 1, Result: task.Pass, Report: w.Report(1, waived)},
 		task.SubTaskDeclined{Type: "EXCEL", Code: "DISABLED", Reason: "off", Configuration: told})
-	w.follow(last)
+	w.Follow(last)
 	h := w.handler(graphqlapi.Options{})
 	ask := func(query string) map[string]any {
 		t.Helper()

@@ -14,7 +14,7 @@ import (
 func BenchmarkList(b *testing.B) {
 	w := newWorld(b)
 	last, _ := w.fill(50)
-	w.follow(last)
+	w.Follow(last)
 	h := w.handler(graphqlapi.Options{})
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -11,6 +11,7 @@ import (
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/internal/graphqlapi"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/queries"
 )
 
@@ -24,9 +25,9 @@ const explained = `
 
 // failing is a task that failed by the default rules, with its facts told.
 func (w *world) failing(t *testing.T) queries.TaskID {
-	id := newTask()
+	id := given.NewTask()
 	at := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
-	w.tell(id, uploaded(id, "p"), task.MainTaskCreated{TaskID: id.String(), RuleSet: rules.Default().Ref(),
+	w.Tell(id, given.Uploaded(id, "p"), task.MainTaskCreated{TaskID: id.String(), RuleSet: rules.Default().Ref(),
 		Window: task.Window{OpensAt: at, Deadline: at.Add(time.Minute), Quiet: task.Duration(10 * time.Second)}},
 		task.SubTaskStarted{TaskID: id.String(), Type: "SQL", Attempt: 1},
 		task.SubTaskFailed{TaskID: id.String(), Type: "SQL", Attempt: 1, Kind: task.Check})
@@ -36,9 +37,9 @@ func (w *world) failing(t *testing.T) queries.TaskID {
 		facts = append(facts, task.Recorded{ID: r.ID.String(), Revision: r.Revision, At: r.At, Fact: task.Read(r.Type, r.Data)})
 	}
 	closed := rules.Evaluate(rules.Default(), facts, time.Now().Add(time.Hour)).(rules.Closed)
-	last := w.tell(id, task.WindowClosed{TaskID: id.String(), Cause: closed.Cause, ClosedAt: closed.At},
+	last := w.Tell(id, task.WindowClosed{TaskID: id.String(), Cause: closed.Cause, ClosedAt: closed.At},
 		task.MainTaskConverged{TaskID: id.String(), Revision: 1, Verdict: closed.Verdict})
-	w.follow(last)
+	w.Follow(last)
 	return id
 }
 
@@ -67,7 +68,7 @@ func TestExplain(t *testing.T) {
 
 	_, a = post(t, h, `query($id: ID!) { explain(task: $id, atTime: "2001-01-01T00:00:00Z") { atRevision state } }`, map[string]any{"id": id.String()})
 	require.Equal(t, map[string]any{"atRevision": nil, "state": "NONE"}, a.Data["explain"])
-	_, a = post(t, h, `query($id: ID!) { explain(task: $id) { state } }`, map[string]any{"id": newTask().String()})
+	_, a = post(t, h, `query($id: ID!) { explain(task: $id) { state } }`, map[string]any{"id": given.NewTask().String()})
 	require.Equal(t, "task.unknown", a.Errors[0].Extensions["code"])
 }
 

@@ -26,6 +26,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -222,6 +223,8 @@ func read(w http.ResponseWriter, r *http.Request) (req request, bad *badRequest)
 		switch {
 		case errors.As(err, &large):
 			return req, &badRequest{http.StatusRequestEntityTooLarge, "request.too_large", fmt.Sprintf("a request has at most %d bytes", maxBodyBytes)}
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return req, &badRequest{http.StatusRequestTimeout, "request.stalled", "the request's body did not move on, so it was cut off; look at the connection and send it again"}
 		case err != nil:
 			return req, &badRequest{http.StatusBadRequest, "request.unreadable", "the request could not be read to its end"}
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/internal/graphqlapi"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/projections"
 	"github.com/factgate/factgate/queries"
 )
@@ -71,17 +72,17 @@ func bare(t testing.TB, o graphqlapi.Options) *graphqlapi.Handler {
 // fill tells n tasks with everything that a list can show.
 func (w *world) fill(n int) (last eventstore.Position, newest queries.TaskID) {
 	w.t.Helper()
-	w.scanner("SQL")
-	w.scanner("QUIET")
+	w.Scanner("SQL")
+	w.Scanner("QUIET")
 	for range n {
-		id := newTask()
+		id := given.NewTask()
 		newest = id
-		w.tell(id, uploaded(id, "p"), opened(id),
+		w.Tell(id, given.Uploaded(id, "p"), given.Opened(id),
 			task.SubTaskStarted{Type: "SQL", Attempt: 1},
 			task.SubTaskStarted{Type: "MADE_UP", Attempt: 1},
 			task.SubTaskDeclined{Type: "EXCEL", Code: "NO_MATCHING_FILES", Reason: "no workbook", ReasonZH: "没有"},
-			task.SubTaskCompleted{Type: "SQL", Attempt: 1, Result: task.PassWithWarnings, Summary: report.Counts{Warning: 2}, Coverage: task.Coverage{Eligible: 1, Seen: 1, Degraded: []task.Degraded{{Path: "a", Reason: "b"}}}, Report: w.report(4)})
-		last = w.tell(id, closed(id, task.PartialSuccess)...)
+			task.SubTaskCompleted{Type: "SQL", Attempt: 1, Result: task.PassWithWarnings, Summary: report.Counts{Warning: 2}, Coverage: task.Coverage{Eligible: 1, Seen: 1, Degraded: []task.Degraded{{Path: "a", Reason: "b"}}}, Report: w.Report(4)})
+		last = w.Tell(id, given.Closed(id, task.PartialSuccess)...)
 	}
 	return last, newest
 }
@@ -103,7 +104,7 @@ const everything = `{
 func TestEverythingCanBeAsked(t *testing.T) {
 	w := newWorld(t)
 	last, id := w.fill(2)
-	w.follow(last)
+	w.Follow(last)
 	h := w.handler(graphqlapi.Options{})
 	status, got := post(t, h, `query ($id: ID!) { task(id: $id) `+everything+` readModel { name position head lagSeconds halted { at position reason } } }`, map[string]any{"id": id.String()})
 	require.Equal(t, http.StatusOK, status)
@@ -135,7 +136,7 @@ func TestEverythingCanBeAsked(t *testing.T) {
 func TestTheNumberOfStatementsDoesNotDependOnTheNumberOfTasks(t *testing.T) {
 	w := newWorld(t)
 	last, _ := w.fill(50)
-	w.follow(last)
+	w.Follow(last)
 	h := w.handler(graphqlapi.Options{})
 	ask := func(first int) int64 {
 		before := w.sql.n.Load()
@@ -162,9 +163,9 @@ func TestTheNumberOfStatementsDoesNotDependOnTheNumberOfTasks(t *testing.T) {
 func TestAQueryMayWaitForAPosition(t *testing.T) {
 	w := newWorld(t)
 	last, id := w.fill(1)
-	w.follow(last)
+	w.Follow(last)
 	h := w.handler(graphqlapi.Options{Wait: 20 * time.Second})
-	position := w.tell(id, task.SubTaskDeclined{Type: "WEDATA", Code: "X", Reason: "y"})
+	position := w.Tell(id, task.SubTaskDeclined{Type: "WEDATA", Code: "X", Reason: "y"})
 	_, got := post(t, h, `query ($id: ID!, $at: String) { task(id: $id, atPosition: $at) { lateFacts } }`, map[string]any{"id": id.String(), "at": fmt.Sprint(position)})
 	require.Empty(t, got.Errors)
 	require.EqualValues(t, 1, got.Data["task"].(map[string]any)["lateFacts"])
@@ -215,7 +216,7 @@ func TestWhatIsWrongHasACode(t *testing.T) {
 func TestAQueryThatAsksForTooMuchIsRefused(t *testing.T) {
 	w := newWorld(t)
 	last, _ := w.fill(2)
-	w.follow(last)
+	w.Follow(last)
 	var fields strings.Builder
 	for i := range 130 {
 		fmt.Fprintf(&fields, " f%d: findings(first: 200, type: \"%d\") { pageInfo { hasNextPage } }", i, i)
@@ -331,14 +332,14 @@ func FuzzRequest(f *testing.F) {
 // History is the stream's own: it needs no database at all.
 func TestHistoryNeedsNoReadModel(t *testing.T) {
 	w := newWorld(t)
-	id := newTask()
-	w.tell(id, uploaded(id, "p"), opened(id))
+	id := given.NewTask()
+	w.Tell(id, given.Uploaded(id, "p"), given.Opened(id))
 	h, err := graphqlapi.NewHandler(queries.New(nil, w.log), nil, graphqlapi.Options{})
 	require.NoError(t, err)
 	status, a := post(t, h, `query($id: ID!) { history(task: $id) { type revision data } }`, map[string]any{"id": id.String()})
 	require.Equal(t, http.StatusOK, status)
 	require.Empty(t, a.Errors)
 	require.Len(t, a.Data["history"], 2)
-	_, a = post(t, h, `query($id: ID!) { history(task: $id) { type } }`, map[string]any{"id": newTask().String()})
+	_, a = post(t, h, `query($id: ID!) { history(task: $id) { type } }`, map[string]any{"id": given.NewTask().String()})
 	require.Equal(t, "task.unknown", a.Errors[0].Extensions["code"])
 }

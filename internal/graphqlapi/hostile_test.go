@@ -10,20 +10,21 @@ import (
 
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/internal/graphqlapi"
+	"github.com/factgate/factgate/internal/testbench/given"
 )
 
 // Words that the schema does not know, written by a stranger who did not ask.
 func TestAStrangersWordsDoNotSpoilTheAnswer(t *testing.T) {
 	w := newWorld(t)
-	id := newTask()
-	last := w.tell(id, uploaded(id, "p"), opened(id),
+	id := given.NewTask()
+	last := w.Tell(id, given.Uploaded(id, "p"), given.Opened(id),
 		task.SubTaskStarted{Type: "SQL", Attempt: 1}, task.SubTaskCompleted{Type: "SQL", Attempt: 1, Result: "OK"},
 		task.SubTaskStarted{Type: "API", Attempt: 1}, task.SubTaskFailed{Type: "API", Attempt: 1, Kind: "OOPS", Reason: "x"},
 		task.SubTaskStarted{Type: "NEG", Attempt: -1 << 40}, task.SubTaskFailed{Type: "NEG", Attempt: 1, Kind: task.Check, Coverage: &task.Coverage{Eligible: -1 << 40}})
-	last = max(last, w.tell(id, closed(id, "GREAT")...))
-	other := newTask()
-	last = max(last, w.tell(other, uploaded(other, "p"), opened(other), task.WindowClosed{Cause: "BORED"}))
-	w.follow(last)
+	last = max(last, w.Tell(id, given.Closed(id, "GREAT")...))
+	other := given.NewTask()
+	last = max(last, w.Tell(other, given.Uploaded(other, "p"), given.Opened(other), task.WindowClosed{Cause: "BORED"}))
+	w.Follow(last)
 	_, got := post(t, w.handler(graphqlapi.Options{}), `{ tasks { nodes `+everything+` } }`, nil)
 	require.Empty(t, got.Errors)
 	text, err := json.Marshal(got.Data)
@@ -35,7 +36,7 @@ func TestAStrangersWordsDoNotSpoilTheAnswer(t *testing.T) {
 func TestHistoriesOfManyTasksAreDear(t *testing.T) {
 	w := newWorld(t)
 	last, _ := w.fill(2)
-	w.follow(last)
+	w.Follow(last)
 	var fields strings.Builder
 	for i := range 300 {
 		fmt.Fprintf(&fields, " h%d: history(first: 1) { id }", i)
@@ -48,7 +49,7 @@ func TestHistoriesOfManyTasksAreDear(t *testing.T) {
 func TestPartsAreReadHoweverTheyAreAskedFor(t *testing.T) {
 	w := newWorld(t)
 	last, _ := w.fill(2)
-	w.follow(last)
+	w.Follow(last)
 	for _, query := range []string{
 		`{ t: tasks { n: nodes { s: subTasks { t: type } } } }`,
 		`{ tasks { e: edges { n: node { d: declined { type } } nodeAgain: node { silent } } } }`,

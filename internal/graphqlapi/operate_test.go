@@ -18,6 +18,7 @@ import (
 	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/internal/graphqlapi"
 	"github.com/factgate/factgate/internal/testbench"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/queries"
 )
 
@@ -66,15 +67,15 @@ func (w *world) types(id string) (types []string) {
 
 func dead(id queries.TaskID) []task.Fact {
 	return []task.Fact{
-		uploaded(id, "p"), opened(id), task.SubTaskStarted{TaskID: id.String(), Type: "SQL", Attempt: 1, Scanner: task.Scanner{Name: "s"}},
+		given.Uploaded(id, "p"), given.Opened(id), task.SubTaskStarted{TaskID: id.String(), Type: "SQL", Attempt: 1, Scanner: task.Scanner{Name: "s"}},
 		task.SubTaskFailed{TaskID: id.String(), Type: "SQL", Attempt: 1, Kind: task.Error, Reason: "no way", ReasonZH: "不行", Parked: true},
 	}
 }
 
 func TestATaskIsCancelledOnceAndSaysWhy(t *testing.T) {
 	w := newWorld(t)
-	id := newTask()
-	w.follow(w.tell(id, uploaded(id, "p"), opened(id)))
+	id := given.NewTask()
+	w.Follow(w.Tell(id, given.Uploaded(id, "p"), given.Opened(id)))
 	h, ask := w.operator(true), map[string]any{"id": id.String()}
 	first := wish(t, h, `cancelTask(id: $id, reason: "wrong file", by: "li")`, ask)
 	require.Equal(t, map[string]any{"taskId": id.String(), "position": first["position"], "changed": true}, first)
@@ -89,19 +90,19 @@ func TestATaskIsCancelledOnceAndSaysWhy(t *testing.T) {
 	require.Equal(t, "wrong file", shown["cancelled"].(map[string]any)["reason"])
 	require.Equal(t, "li", shown["history"].([]any)[0].(map[string]any)["actor"])
 
-	over := newTask()
-	w.tell(over, append([]task.Fact{uploaded(over, "p"), opened(over)}, closed(over, task.Success)...)...)
+	over := given.NewTask()
+	w.Tell(over, append([]task.Fact{given.Uploaded(over, "p"), given.Opened(over)}, given.Closed(over, task.Success)...)...)
 	require.Equal(t, "task.converged", refused(t, h, `cancelTask(id: $id, reason: "late")`, map[string]any{"id": over.String()}))
-	require.Equal(t, "task.unknown", refused(t, h, `cancelTask(id: $id, reason: "who")`, map[string]any{"id": newTask().String()}))
+	require.Equal(t, "task.unknown", refused(t, h, `cancelTask(id: $id, reason: "who")`, map[string]any{"id": given.NewTask().String()}))
 	require.Equal(t, "reason.invalid", refused(t, h, `cancelTask(id: $id, reason: "")`, ask))
 	require.Equal(t, "task.id", refused(t, h, `cancelTask(id: $id, reason: "x")`, map[string]any{"id": "x"}))
 }
 
 func TestARetryIsWishedOnceForEachAttempt(t *testing.T) {
 	w := newWorld(t)
-	id := newTask()
-	w.tell(id, uploaded(id, "p"), opened(id), task.SubTaskStarted{Type: "MADE_UP", Attempt: 1}, task.SubTaskFailed{Type: "MADE_UP", Attempt: 1, Kind: task.Check})
-	w.follow(w.tell(id, closed(id, task.Failed)...))
+	id := given.NewTask()
+	w.Tell(id, given.Uploaded(id, "p"), given.Opened(id), task.SubTaskStarted{Type: "MADE_UP", Attempt: 1}, task.SubTaskFailed{Type: "MADE_UP", Attempt: 1, Kind: task.Check})
+	w.Follow(w.Tell(id, given.Closed(id, task.Failed)...))
 	h, ask := w.operator(true), map[string]any{"id": id.String(), "attempt": 1}
 	retry := `retrySubTask(task: $id, type: "MADE_UP", reason: "fixed", by: "li", attempt: $attempt)`
 	first := wish(t, h, retry, ask)
@@ -109,7 +110,7 @@ func TestARetryIsWishedOnceForEachAttempt(t *testing.T) {
 	_, got := post(t, h, fmt.Sprintf(`{ task(id: %q, atPosition: %q) { lateFacts subTasks { retryWanted late } } }`, id, first["position"]), nil)
 	require.Equal(t, map[string]any{"lateFacts": 1.0, "subTasks": []any{map[string]any{"retryWanted": true, "late": false}}}, got.Data["task"])
 	require.Equal(t, false, wish(t, h, retry, ask)["changed"])
-	w.tell(id, task.SubTaskStarted{Type: "MADE_UP", Attempt: 2})
+	w.Tell(id, task.SubTaskStarted{Type: "MADE_UP", Attempt: 2})
 	require.Equal(t, false, wish(t, h, retry, ask)["changed"], "granted")
 	require.Equal(t, "sub_task.running", refused(t, h, `retrySubTask(task: $id, type: "MADE_UP", reason: "now")`, ask))
 	require.Equal(t, "sub_task.not_started", refused(t, h, `retrySubTask(task: $id, type: "OTHER", reason: "now")`, ask))
@@ -118,8 +119,8 @@ func TestARetryIsWishedOnceForEachAttempt(t *testing.T) {
 
 func TestARescanIsANewTaskThatNamesTheOld(t *testing.T) {
 	w := newWorld(t)
-	id := newTask()
-	w.follow(w.tell(id, uploaded(id, "p"), opened(id)))
+	id := given.NewTask()
+	w.Follow(w.Tell(id, given.Uploaded(id, "p"), given.Opened(id)))
 	h, ask := w.operator(true), map[string]any{"id": id.String(), "key": "k"}
 	rescan := `rescanTask(id: $id, reason: "new rules", by: "li", idempotencyKey: $key)`
 	first := wish(t, h, rescan, ask)
@@ -139,7 +140,7 @@ func TestARescanIsANewTaskThatNamesTheOld(t *testing.T) {
 	require.Equal(t, "new rules", shown["history"].([]any)[0].(map[string]any)["data"].(map[string]any)["rescanReason"])
 
 	require.Equal(t, "package.expired", refused(t, w.operator(false), rescan, ask))
-	require.Equal(t, "task.unknown", refused(t, h, rescan, map[string]any{"id": newTask().String()}))
+	require.Equal(t, "task.unknown", refused(t, h, rescan, map[string]any{"id": given.NewTask().String()}))
 	require.Equal(t, "rescan.key", refused(t, h, rescan, map[string]any{"id": id.String(), "key": ""}))
 }
 
@@ -148,10 +149,10 @@ func TestADeadLetterIsReplayedOnceHoweverOftenItIsAsked(t *testing.T) {
 	var ids []queries.TaskID
 	var last eventstore.Position
 	for range 3 {
-		id := newTask()
-		ids, last = append(ids, id), w.tell(id, dead(id)...)
+		id := given.NewTask()
+		ids, last = append(ids, id), w.Tell(id, dead(id)...)
 	}
-	w.follow(last)
+	w.Follow(last)
 	h := w.operator(true)
 	const list = `query ($state: DeadLetterState, $after: String, $type: String, $project: String, $at: String) {
 		deadLetters(first: 2, after: $after, state: $state, type: $type, project: $project, atPosition: $at) {
@@ -187,7 +188,7 @@ func TestADeadLetterIsReplayedOnceHoweverOftenItIsAsked(t *testing.T) {
 	require.Equal(t, true, wish(t, h, replay, ask)["changed"])
 	require.Equal(t, false, wish(t, withoutPackages, replay, ask)["changed"], "it is so already")
 	require.Equal(t, false, wish(t, h, replay, ask)["changed"])
-	w.tell(ids[0], task.SubTaskStarted{Type: "SQL", Attempt: 2}, task.SubTaskCompleted{Type: "SQL", Attempt: 2, Result: task.Pass})
+	w.Tell(ids[0], task.SubTaskStarted{Type: "SQL", Attempt: 2}, task.SubTaskCompleted{Type: "SQL", Attempt: 2, Result: task.Pass})
 	require.Equal(t, false, wish(t, h, replay, ask)["changed"])
 	require.Equal(t, []string{"ZipUploaded", "MainTaskCreated", "SubTaskStarted", "SubTaskFailed", "SubTaskRetryRequested", "SubTaskStarted", "SubTaskCompleted"}, w.types(ids[0].String()))
 
@@ -245,8 +246,8 @@ func TestParkedUploadsAreListed(t *testing.T) {
 // A link on a page that an operator opens must change nothing.
 func TestMutationsComeByPostOnly(t *testing.T) {
 	w := newWorld(t)
-	id := newTask()
-	w.tell(id, uploaded(id, "p"), opened(id))
+	id := given.NewTask()
+	w.Tell(id, given.Uploaded(id, "p"), given.Opened(id))
 	text := fmt.Sprintf(`mutation { cancelTask(id: %q, reason: "x") { changed } }`, id)
 	r := httptest.NewRequest(http.MethodGet, "/graphql?query="+url.QueryEscape(text), nil)
 	_, got := do(t, w.operator(true), r)
@@ -262,7 +263,7 @@ func TestARequestHoldsSoManyMutations(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("mutation {")
 	for i := range 51 {
-		fmt.Fprintf(&text, " m%d: cancelTask(id: %q, reason: \"x\") { changed }", i, newTask())
+		fmt.Fprintf(&text, " m%d: cancelTask(id: %q, reason: \"x\") { changed }", i, given.NewTask())
 	}
 	_, got := post(t, h, text.String()+"}", nil)
 	var costly int

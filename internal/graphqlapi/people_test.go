@@ -47,7 +47,7 @@ func TestNoNameOfAPersonIsStoredAndEachIsShownUntilItIsErased(t *testing.T) {
 		return id
 	}
 	id, cancelled := upload(who), upload("wang")
-	w.tell(id, dead(id)[1:]...)
+	w.Tell(id, dead(id)[1:]...)
 	ruleSet := "name: mine\nwindow: 7m\nquiet: 3s\nrules:\n  - {id: always, when: \"true\", status: SUCCESS}\n"
 	for _, mutation := range []string{
 		`cancelTask(id: "` + cancelled.String() + `", reason: "x", by: $by) { position }`,
@@ -64,7 +64,7 @@ func TestNoNameOfAPersonIsStoredAndEachIsShownUntilItIsErased(t *testing.T) {
 	}
 	head, err := w.log.Head(t.Context())
 	require.NoError(t, err)
-	w.follow(head)
+	w.Follow(head)
 	for r, err := range w.log.ReadAll(t.Context(), 0, eventstore.Filter{}) {
 		require.NoError(t, err)
 		require.NotContains(t, r.Stream.String()+string(r.Data)+string(r.Metadata), who, "%s", r.Type)
@@ -131,10 +131,9 @@ func TestNoNameOfAPersonIsStoredAndEachIsShownUntilItIsErased(t *testing.T) {
 
 	require.Equal(t, stored, rows(t, w.pool))
 	require.Equal(t, file, w.dossier(id), "a dossier is what it was")
-	anew := *w
-	anew.pool = postgres.NewDatabase(t)
-	anew.follow(head)
-	require.Equal(t, stored, rows(t, anew.pool), "folded anew after the erasure")
+	anew := postgres.NewDatabase(t)
+	w.FollowIn(anew, head)
+	require.Equal(t, stored, rows(t, anew), "folded anew after the erasure")
 
 	link := httptest.NewRequest(http.MethodGet, "/graphql?query="+`mutation%7BerasePerson(name:"wang",reason:"x")%7Bchanged%7D%7D`, nil)
 	_, got = do(t, h, link)

@@ -14,6 +14,7 @@ import (
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/internal/graphqlapi"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/projections"
 )
 
@@ -140,8 +141,8 @@ func TestNoAnswerIsOfTwoReadModelsAndNoneIsMissing(t *testing.T) {
 func TestReadModelsAreShownRebuiltAndSwitched(t *testing.T) {
 	w := newWorld(t)
 	h := w.manager()
-	id := newTask()
-	last := w.tell(id, uploaded(id, "p"), opened(id))
+	id := given.NewTask()
+	last := w.Tell(id, given.Uploaded(id, "p"), given.Opened(id))
 	_, got := post(t, h, `query ($at: String) { readModel(atPosition: $at) { name number state layout readable reason by begunAt promotedAt retiredAt promotesItself
 		position head lagEvents lagSeconds eventsPerSecond etaSeconds halted { reason } skipped { type } } }`, map[string]any{"at": fmt.Sprint(last)})
 	require.Empty(t, got.Errors)
@@ -150,15 +151,15 @@ func TestReadModelsAreShownRebuiltAndSwitched(t *testing.T) {
 		[]any{m["name"], m["number"], m["state"], m["readable"], m["reason"], m["head"], m["lagEvents"], m["lagSeconds"], m["etaSeconds"]})
 
 	for mutation, want := range map[string]string{
-		`promoteReadModel` + changeFields:                                                  "readmodel.none_building",
-		`promoteReadModel(number: 9)` + changeFields:                                       "readmodel.unknown",
-		`promoteReadModel(number: 0)` + changeFields:                                       "readmodel.number",
-		`rollbackReadModel` + changeFields:                                                 "readmodel.no_former",
-		`dropReadModel(number: 1)` + changeFields:                                          "readmodel.in_service",
-		`rebuildReadModel(reason: "")` + changeFields:                                      "reason.invalid",
-		`rebuildReadModel(reason: "x", task: "y")` + changeFields:                          "task.id",
-		`skipFact(position: "7", reason: "x") { position }`:                                "readmodel.not_halted",
-		`rebuildReadModel(reason: "x", task: "` + newTask().String() + `")` + changeFields: "task.unknown",
+		`promoteReadModel` + changeFields:                                                        "readmodel.none_building",
+		`promoteReadModel(number: 9)` + changeFields:                                             "readmodel.unknown",
+		`promoteReadModel(number: 0)` + changeFields:                                             "readmodel.number",
+		`rollbackReadModel` + changeFields:                                                       "readmodel.no_former",
+		`dropReadModel(number: 1)` + changeFields:                                                "readmodel.in_service",
+		`rebuildReadModel(reason: "")` + changeFields:                                            "reason.invalid",
+		`rebuildReadModel(reason: "x", task: "y")` + changeFields:                                "task.id",
+		`skipFact(position: "7", reason: "x") { position }`:                                      "readmodel.not_halted",
+		`rebuildReadModel(reason: "x", task: "` + given.NewTask().String() + `")` + changeFields: "task.unknown",
 	} {
 		_, code := manage(t, h, mutation)
 		require.Equal(t, want, code, mutation)
@@ -190,12 +191,12 @@ func TestReadModelsAreShownRebuiltAndSwitched(t *testing.T) {
 func TestTheFactBeforeWhichAReadModelHaltedCanBeSkipped(t *testing.T) {
 	w := newWorld(t)
 	h := w.manager()
-	id, other := newTask(), newTask()
-	w.tell(id, uploaded(id, "p"), opened(id))
+	id, other := given.NewTask(), given.NewTask()
+	w.Tell(id, given.Uploaded(id, "p"), given.Opened(id))
 	odd, err := w.log.Append(t.Context(), eventstore.StreamID{Category: task.Category, Key: id.String()}, eventstore.Any(),
 		eventstore.Event{ID: eventstore.DeriveID(id, "odd"), Type: "SubTaskPaused", Data: []byte("{}"), Metadata: []byte("{}")})
 	require.NoError(t, err)
-	last := w.tell(other, uploaded(other, "p"))
+	last := w.Tell(other, given.Uploaded(other, "p"))
 
 	halted := func() (position any) {
 		_, got := post(t, h, `{ readModel { halted { position reason } } }`, nil)
@@ -231,8 +232,8 @@ func TestTheFactBeforeWhichAReadModelHaltedCanBeSkipped(t *testing.T) {
 func TestTablesOfAnotherVersionAreNotRead(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
-	id := newTask()
-	w.follow(w.tell(id, uploaded(id, "p")))
+	id := given.NewTask()
+	w.Follow(w.Tell(id, given.Uploaded(id, "p")))
 	h := w.handler(graphqlapi.Options{})
 	relayout := func(by int) {
 		_, err := w.pool.Exec(ctx, `update readmodels.registry set layout = layout + $1 where number = 1`, by)

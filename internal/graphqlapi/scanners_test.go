@@ -17,7 +17,7 @@ func TestScannersAreShownAndRetired(t *testing.T) {
 		_, err := c.EnlistScanner(t.Context(), "scanner", scanner.Enlist{Type: name, Instance: "i", Version: "1"})
 		require.NoError(t, err)
 	}
-	w.follow(w.scanner("SQL"))
+	w.Follow(w.Scanner("SQL"))
 	h := w.operator(true)
 	const retire = `mutation ($type: String!, $reason: String!) { retireScanner(type: $type, reason: $reason, by: "li") { type position changed } }`
 	wish := func(name, reason string) answer {

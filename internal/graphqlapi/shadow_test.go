@@ -12,6 +12,7 @@ import (
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/internal/graphqlapi"
 	"github.com/factgate/factgate/internal/testbench"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/queries"
 )
 
@@ -55,11 +56,11 @@ func TestATasksShadowIsShown(t *testing.T) {
 	c := commands.New(w.log)
 	done, err := c.PublishRuleSet(t.Context(), mine, "li")
 	require.NoError(t, err)
-	id, at := newTask(), time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
-	last := w.tell(id, uploaded(id, "p"), task.MainTaskCreated{TaskID: id.String(), RuleSet: rules.Default().Ref(),
+	id, at := given.NewTask(), time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	last := w.Tell(id, given.Uploaded(id, "p"), task.MainTaskCreated{TaskID: id.String(), RuleSet: rules.Default().Ref(),
 		Window: task.Window{OpensAt: at, Deadline: at.Add(7 * time.Minute), Quiet: task.Duration(3 * time.Second)},
 		Shadow: &task.RuleSetRef{Name: "mine", Version: 1, Digest: done.Digest}})
-	w.follow(last)
+	w.Follow(last)
 	h := w.handler(graphqlapi.Options{})
 	const shadow = `shadow { ruleSet { name version digest } status rule { id when } because { en zh } differs undecidable { en zh } dueAt }`
 	ask := func() map[string]any {
@@ -77,7 +78,7 @@ func TestATasksShadowIsShown(t *testing.T) {
 		require.Nil(t, open[field], field)
 	}
 
-	w.follow(w.tell(id, task.WindowClosed{TaskID: id.String(), Cause: task.Settled, ClosedAt: time.Now().Add(time.Minute)},
+	w.Follow(w.Tell(id, task.WindowClosed{TaskID: id.String(), Cause: task.Settled, ClosedAt: time.Now().Add(time.Minute)},
 		task.MainTaskConverged{TaskID: id.String(), Revision: 1, Verdict: task.Verdict{Status: task.Failed, RuleSet: rules.Default().Ref()}}))
 	closed := ask()
 	require.Equal(t, []any{"SUCCESS", true, nil, nil}, []any{closed["status"], closed["differs"], closed["undecidable"], closed["dueAt"]})

@@ -10,6 +10,7 @@ import (
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/internal/graphqlapi"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/projections"
 )
 
@@ -25,12 +26,12 @@ func TestTrendsCanBeAsked(t *testing.T) {
 	w := newWorld(t)
 	w.fill(5)
 	flaky := task.Scanner{RulesDigest: "r", ConfigDigest: "c"}
-	id := newTask()
-	w.tell(id, uploaded(id, "p"), opened(id),
-		task.SubTaskStarted{Type: "SQL", Attempt: 1, Scanner: flaky}, task.SubTaskFailed{Type: "SQL", Attempt: 1, Kind: task.Check, Report: w.report(3)},
+	id := given.NewTask()
+	w.Tell(id, given.Uploaded(id, "p"), given.Opened(id),
+		task.SubTaskStarted{Type: "SQL", Attempt: 1, Scanner: flaky}, task.SubTaskFailed{Type: "SQL", Attempt: 1, Kind: task.Check, Report: w.Report(3)},
 		task.SubTaskStarted{Type: "SQL", Attempt: 2, Scanner: flaky})
-	last := w.tell(id, append(closed(id, task.Success), task.SubTaskCompleted{Type: "SQL", Attempt: 2, Result: task.Pass, Report: w.report(1), DurationMS: 1000})...)
-	w.follow(last)
+	last := w.Tell(id, append(given.Closed(id, task.Success), task.SubTaskCompleted{Type: "SQL", Attempt: 2, Result: task.Pass, Report: w.Report(1), DurationMS: 1000})...)
+	w.Follow(last)
 	h := w.handler(graphqlapi.Options{RuleBook: commands.NewRuleBook(w.log)})
 	ask := func(query string, variables map[string]any) map[string]any {
 		t.Helper()
@@ -123,7 +124,7 @@ func TestTheNumberOfStatementsOfAnalyticsIsConstant(t *testing.T) {
 		return counts
 	}
 	last, _ := w.fill(1)
-	w.follow(last)
+	w.Follow(last)
 	few := ask()
 	last, _ = w.fill(40)
 	require.NoError(t, projections.NewWaiter(w.pool).Wait(t.Context(), last, 20*time.Second))

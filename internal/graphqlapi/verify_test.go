@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/internal/graphqlapi"
+	"github.com/factgate/factgate/internal/testbench/given"
 	"github.com/factgate/factgate/projections"
 )
 
@@ -76,7 +77,7 @@ func TestAReadModelIsVerifiedAndRepaired(t *testing.T) {
 		`verifyReadModel(first: 501)`:                                            "query.too_costly",
 		`verifyReadModel(first: 0)`:                                              "page.size",
 		`verifyReadModel(task: "x")`:                                             "task.id",
-		`verifyReadModel(task: "` + newTask().String() + `")`:                    "task.unknown",
+		`verifyReadModel(task: "` + given.NewTask().String() + `")`:              "task.unknown",
 		`a: verifyReadModel(first: 300) { next } b: verifyReadModel(first: 300)`: "query.too_costly",
 	} {
 		_, got := post(t, h, `{ `+query+` { next } }`, nil)

@@ -117,7 +117,7 @@ var (
 	}
 	statusOfRule = map[string]int{
 		"zip.too_large": http.StatusRequestEntityTooLarge, "upload.content_type": http.StatusUnsupportedMediaType,
-		"package.expired": http.StatusGone, "http.method": http.StatusMethodNotAllowed, "http.cross_origin": http.StatusForbidden,
+		"package.expired": http.StatusGone, "http.method": http.StatusMethodNotAllowed, "http.cross_origin": http.StatusForbidden, "http.stalled": http.StatusRequestTimeout,
 		"scanner_key.missing": http.StatusUnauthorized, "scanner_key.refused": http.StatusUnauthorized, "lease.gone": http.StatusGone,
 		"attempt.stale": http.StatusConflict, "attempt.ended": http.StatusConflict, "sub_task.started": http.StatusConflict, "sub_task.not_started": http.StatusConflict,
 		"fact.too_large": http.StatusRequestEntityTooLarge, "report.too_large": http.StatusRequestEntityTooLarge,
@@ -150,6 +150,9 @@ func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "2")
+	}
+	if status == http.StatusRequestTimeout {
+		w.Header().Set("Connection", "close")
 	}
 	answer(w, status, body)
 }

@@ -361,6 +361,8 @@ func readFact(data []byte, into any) error {
 func readJSON(body io.Reader, into any) error {
 	text, err := io.ReadAll(io.LimitReader(body, maxFactBody+1))
 	switch {
+	case domain.RuleOf(err) != "": // the body's own refusal
+		return err
 	case err != nil:
 		return &domain.Error{Kind: domain.Invalid, Rule: "upload.broken", Msg: "the body broke off before its end; send it again", MsgZH: "请求体中断，请重新发送", Err: err}
 	case len(text) > maxFactBody:

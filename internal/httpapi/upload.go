@@ -186,7 +186,7 @@ func (a *api) parts(r *http.Request, form *multipart.Reader, fields map[string]s
 			return stored, nil
 		}
 		if err != nil {
-			return stored, a.broken(err)
+			return stored, a.broken(r, err)
 		}
 		name := part.FormName()
 		_, wanted := fields[name]
@@ -208,7 +208,7 @@ func (a *api) parts(r *http.Request, form *multipart.Reader, fields map[string]s
 		case wanted:
 			value, err := io.ReadAll(io.LimitReader(part, maxField+1))
 			if err != nil {
-				return stored, a.broken(err)
+				return stored, a.broken(r, err)
 			}
 			fields[name] = string(value)
 			if err := checkField(name, fields[name]); err != nil {
@@ -240,18 +240,21 @@ func (a *api) store(r *http.Request, body io.Reader) (blob.Info, error) {
 	case errors.As(err, &large):
 		return info, tooLarge(large.Limit)
 	case errors.As(err, &reading):
-		return info, a.broken(reading.Err)
+		return info, a.broken(r, reading.Err)
 	case r.Context().Err() != nil:
-		return info, a.broken(err)
+		return info, a.broken(r, err)
 	default:
 		return info, unavailable("the package could not be stored; try again in a moment", "包暂时无法保存，请稍后重试", err)
 	}
 }
 
-func (a *api) broken(err error) error {
+func (a *api) broken(r *http.Request, err error) error {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return tooLarge(a.limit())
+	}
+	if body, ok := r.Body.(*steadyBody); ok && body.stalled != nil { // a form read in part hides why
+		return body.stalled
 	}
 	return &domain.Error{Kind: domain.Invalid, Rule: "upload.broken",
 		Msg: "the upload broke off before its end, or its form is damaged; send it again", MsgZH: "上传中断或表单损坏，请重新上传", Err: err}

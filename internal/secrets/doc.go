@@ -5,7 +5,9 @@
 //	what a value can be: Plain("Sum3er-Rain"), but not Plain("${pw}"), "******", "changeme"
 //	what a text holds:   In(text, Shell) finds password=…, //user:…@host, ids of cloud keys
 //
-// In doubt nothing is a secret: words, references to a store, paths, digests in the
+// and Masked(text) is a text without all that may be one, to be shown to others.
+//
+// In doubt nothing is found: words, references to a store, paths, digests in the
 // place of passwords, and values in another script than Latin are none. A text takes
 // time in proportion to its length. What is found is a place and never the value, so
 // that no message can repeat it.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -109,6 +110,49 @@ func TestWhatIsFoundIsToldApart(t *testing.T) {
 	require.Equal(t, "Postman", found[3].Vendor)
 }
 
+func TestMasked(t *testing.T) {
+	for text, want := range map[string]string{
+		"password=Pw@12345, user=etl":                                       "password=***, user=etl",
+		`{"password": "Pw 123,45", "user": "etl"}`:                          `{"password": "***", "user": "etl"}`,
+		`{\"db_pwd\": \"Pw12345\", "token": "abc"}`:                         `{\"db_pwd\": \"***\", "token": "***"}`,
+		`password == "Pw12345" 'secret' => 'x'`:                             `password == "***" 'secret' => '***'`,
+		`password = "Pw1 and the rest is cut o…`:                            `password = "***`,
+		"login[password]=Pw1&page_token=3&token=abc":                        "login[password]=***&page_token=3&token=***",
+		"密码：Pw12345；登录口令: 春天":                                               "密码：***；登录口令: ***",
+		"jdbc:mysql://etl:P@w:1@db:3306/x?password=Pw1&a=b":                 "jdbc:mysql://etl:***@db:3306/x?password=***&a=b",
+		"http://localhost:8080/a@b http://etl@db/":                          "http://localhost:8080/a@b http://etl@db/",
+		"redis://:Pw1@h amqp://a:b@h":                                       "redis://:***@h amqp://a:***@h",
+		"authorization: bearer eyJhbGciOiJIUzI1NiJ9.e30.a":                  "authorization: bearer ***",
+		"Authorization: Basic ZXRsOlB3MTIzNDU=":                             "Authorization: Basic ***",
+		"Basic authentication with a bearer token":                          "Basic authentication with a bearer token",
+		"AKIAABCDEFGHIJKLMNOP is refused":                                   "*** is refused",
+		"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\nend": "***\nend",
+		"-----BEGIN PRIVATE KEY-----\nMIIEvgIBADANBgkqhkiG":                 "***",
+		"mysql -uroot -pS3cret! -e x; run --password S3cret! y":             "mysql -uroot -p*** -e x; run --password *** y",
+		"Unexpected token: x1 (pass: 12, fail: 3, ak: me)":                  "Unexpected token: x1 (pass: 12, fail: 3, ak: me)",
+		"token: eyJhbGciOiJIUzI1NiJ9":                                       "token: ***",
+		"pass=Sum3erRain sk=z8krbsJ5yKBZQpn74WFk":                           "pass=*** sk=***",
+		"password=": "password=",
+		"":          "",
+	} {
+		require.Equal(t, want, Masked(text))
+		require.Equal(t, want, Masked(want), "what is masked stays as it is")
+	}
+}
+
+func FuzzMasked(f *testing.F) {
+	for _, s := range []string{"password=x y", `{"secret": "a`, "a://b:c@d", "密码：a；b", "Bearer 0123456789abcdef", "-----BEGIN PRIVATE KEY-----a-----END", `\"token\": \"a\"`, "--pwd a1b2c3"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		masked := Masked(text)
+		require.True(t, utf8.ValidString(masked) || !utf8.ValidString(text), "no letter is cut in two")
+		for part := range strings.SplitSeq(masked, mask) {
+			require.Contains(t, text, part, "nothing is said that the text does not")
+		}
+	})
+}
+
 func FuzzIn(f *testing.F) {
 	for _, s := range []string{
 		`password="S3cret!" a.b.secret=x1 --token x1y2`, "jdbc:mysql://u:p1x@h?password=p1x", "mysql -h h -pS3cret!\nsqlplus a/b1c@d;curl -u 'a:b1c'", "-----BEGIN PRIVATE KEY-----",
@@ -129,6 +173,21 @@ func FuzzIn(f *testing.F) {
 			}
 		}
 	})
+}
+
+func BenchmarkMasked(b *testing.B) {
+	for name, line := range map[string]string{
+		"words": "expected <3> but was <4> at com.example.OrderTest.adds(OrderTest.java:12)\n",
+		"signs": "token: ak=::'=\"://a:", "secrets": "password=x1 https://a:b@c/ ",
+	} {
+		text := strings.Repeat(line, 1000)
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				Masked(text)
+			}
+		})
+	}
 }
 
 func BenchmarkIn(b *testing.B) {

@@ -91,8 +91,8 @@ func TestLongText(t *testing.T) {
 		require.NoError(t, err)
 		rows := w.Rows(t.Context(), w.Sheets[0])
 		require.True(t, rows.Next(), rows.Err())
-		require.True(t, head+want == rows.Row().Cells[0].Value)
-		require.True(t, strings.Repeat("名]", 40_000) == rows.Row().Cells[1].Value)
+		require.Equal(t, head+want, rows.Row().Cells[0].Value)
+		require.Equal(t, strings.Repeat("名]", 40_000), rows.Row().Cells[1].Value)
 		require.False(t, rows.Next())
 		require.NoError(t, rows.Err())
 	}

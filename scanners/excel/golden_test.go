@@ -3,11 +3,8 @@ package excel_test
 import (
 	"archive/zip"
 	"bytes"
-	"flag"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,9 +19,8 @@ import (
 	"github.com/factgate/factgate/internal/zippkg"
 	"github.com/factgate/factgate/scanners"
 	"github.com/factgate/factgate/scanners/excel"
+	"github.com/factgate/factgate/scanners/scannertest"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // source is a workbook as the cases under testdata and the catalogue write it:
 // NAME.xlsx.yaml becomes NAME.xlsx.
@@ -144,7 +140,7 @@ func (s source) bytes(t testing.TB) []byte {
 			parts["xl/_rels/workbook.xml.rels"] = bytes.Replace(parts["xl/_rels/workbook.xml.rels"], []byte("</Relationships>"),
 				[]byte(`<Relationship Id="link" Type="`+rel+`externalLink" Target="externalLinks/externalLink1.xml"/></Relationships>`), 1)
 		}
-		book = zipBytes(t, parts)
+		book = scannertest.Zip(t, parts)
 	}
 	switch s.Fault {
 	case "truncated":
@@ -179,107 +175,26 @@ func rewritePart(t testing.TB, workbook []byte, name string, change func([]byte)
 	files := partsOf(t, workbook)
 	require.Contains(t, files, name)
 	files[name] = change(files[name])
-	return zipBytes(t, files)
+	return scannertest.Zip(t, files)
 }
 
-func zipBytes(t testing.TB, files map[string][]byte) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	w := zip.NewWriter(&out)
-	for name, content := range files {
-		f, err := w.Create(name)
-		require.NoError(t, err)
-		_, err = f.Write(content)
-		require.NoError(t, err)
-	}
-	require.NoError(t, w.Close())
-	return out.Bytes()
-}
-
-func openPackage(t testing.TB, files map[string][]byte) *zippkg.Package {
-	t.Helper()
-	data := zipBytes(t, files)
-	pkg, err := zippkg.Open(bytes.NewReader(data), int64(len(data)), zippkg.DefaultLimits())
-	require.NoError(t, err)
-	return pkg
-}
-
-type gathered []report.Finding
-
-func (g *gathered) Add(f report.Finding) { *g = append(*g, f) }
-
-// scan runs a package through the scanner and writes all that it says.
+// scan is what is said of a package.
 func scan(t testing.TB, pkg *zippkg.Package, config excel.Config) string {
 	t.Helper()
-	s := excel.New(config)
-	decision, err := s.Decide(t.Context(), pkg)
-	require.NoError(t, err)
-	var out strings.Builder
-	if !decision.TakesPart() {
-		fmt.Fprintf(&out, "declined %s\n  %s\n  %s\n", decision.Code(), decision.Reason().En, decision.Reason().Zh)
-		return out.String()
-	}
-	var found gathered
-	coverage, err := s.Scan(t.Context(), pkg, &found)
-	require.NoError(t, err)
-	fmt.Fprintf(&out, "takes part: %d of %d read\n", coverage.Seen, coverage.Eligible)
-	for _, d := range coverage.Degraded {
-		require.Regexp(t, `\p{Han}`, d.ReasonZH, d.Reason)
-		fmt.Fprintf(&out, "degraded %s: %s\n  %s\n", d.Path, d.Reason, d.ReasonZH)
-	}
-	for _, f := range found {
-		fmt.Fprintf(&out, "%s %s %s %s [%s]\n  %s\n  %s\n", f.Rule, f.Severity, f.Path, f.Cell, f.Anchor, f.Message.En, f.Message.Zh)
-	}
-	return out.String()
+	return scannertest.Said(t, excel.New(config), pkg, place)
 }
 
-func readCase(t testing.TB, folder string) map[string][]byte {
-	t.Helper()
-	files := map[string][]byte{}
-	require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || entry.Name() == "want.txt" {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(folder, path)
-		if err != nil {
-			return err
-		}
-		name = filepath.ToSlash(name)
-		if workbook, ok := strings.CutSuffix(name, ".yaml"); ok {
-			var s source
-			if err := yaml.Unmarshal(content, &s); err != nil {
-				return fmt.Errorf("%s: %w", path, err)
-			}
-			name, content = workbook, s.bytes(t)
-		}
-		// A file of its own in the root keeps zippkg from stripping folders.
-		files[name], files["README.txt"] = content, []byte("a package")
-		return nil
-	}))
-	return files
-}
+func place(f report.Finding) string { return f.Path + " " + f.Cell }
 
-// Each folder under testdata is a package; want.txt is what the scanner says of
-// it. Rewrite with go test ./scanners/excel -update, and read the difference.
+// workbooks are written as sources.
+var workbooks = scannertest.Makers{".yaml": func(t testing.TB, content []byte) []byte {
+	var s source
+	require.NoError(t, yaml.Unmarshal(content, &s))
+	return s.bytes(t)
+}}
+
 func TestCases(t *testing.T) {
-	folders, err := filepath.Glob("testdata/*")
-	require.NoError(t, err)
-	for _, folder := range folders {
-		if base := filepath.Base(folder); base == "fuzz" || base == "rules" {
-			continue
-		}
-		t.Run(filepath.Base(folder), func(t *testing.T) {
-			t.Parallel()
-			pkg := openPackage(t, readCase(t, folder))
-			got := scan(t, pkg, excel.Config{})
-			require.Equal(t, got, scan(t, pkg, excel.Config{}), "a second scan says the same")
-			golden(t, filepath.Join(folder, "want.txt"), got)
-		})
-	}
+	scannertest.Cases(t, excel.New(excel.Config{}), workbooks, place, "rules")
 }
 
 // Each rule of the catalogue has an example that breaks it and one that does not;
@@ -310,7 +225,7 @@ func TestRules(t *testing.T) {
 					require.Equal(t, "takes part: 1 of 1 read\n", said, "the good example is good in all")
 				}
 			}
-			golden(t, filepath.Join("testdata/rules", rule.ID+".txt"), got.String())
+			scannertest.Golden(t, filepath.Join("testdata/rules", rule.ID+".txt"), got.String())
 		})
 	}
 }
@@ -327,16 +242,5 @@ func packageOf(t testing.TB, example string) *zippkg.Package {
 	for _, name := range s.Files {
 		files[name] = []byte("-- " + name)
 	}
-	return openPackage(t, files)
-}
-
-func golden(t testing.TB, file, got string) {
-	t.Helper()
-	if *update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), got)
+	return scannertest.Open(t, files)
 }

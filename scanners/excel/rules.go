@@ -168,10 +168,10 @@ func clipAnchor(s string) string {
 	return strings.ToValidUTF8(s[:most-17], "") + "~" + hex.EncodeToString(sum[:8])
 }
 
-// eachTable calls each with the tables of one kind.
-func (c *check) eachTable(kind kind, each func(*table)) {
+// eachJobTable calls each with the tables of jobs.
+func (c *check) eachJobTable(each func(*table)) {
 	for _, t := range c.tables {
-		if t.header.kind == kind {
+		if t.header.kind == jobTable {
 			each(t)
 		}
 	}

@@ -65,7 +65,7 @@ func (t *template) cycleWord(text string) (cron.Cycle, bool) {
 
 func invalidCron(c *check) {
 	fine := map[string]bool{}
-	c.eachTable(jobTable, func(t *table) {
+	c.eachJobTable(func(t *table) {
 		for i := range t.rows {
 			r := t.rows[i]
 			expr := r.cells[fieldCron]
@@ -85,7 +85,7 @@ func invalidCron(c *check) {
 }
 
 func cycleValue(c *check) {
-	c.eachTable(jobTable, func(t *table) {
+	c.eachJobTable(func(t *table) {
 		for i := range t.rows {
 			r := t.rows[i]
 			text := r.cells[fieldCycle]
@@ -132,7 +132,7 @@ func (t *template) cycleList() string {
 func unknownType(c *check) {
 	near := map[string]string{}
 	known := slices.Sorted(maps.Keys(c.template.JobTypes))
-	c.eachTable(jobTable, func(t *table) {
+	c.eachJobTable(func(t *table) {
 		for i := range t.rows {
 			r := t.rows[i]
 			text := r.cells[fieldType]
@@ -201,7 +201,7 @@ func (c *check) scripts(each func(t *table, r *row, ref scriptRef, found string,
 		}
 		return found, caseOnly
 	}
-	c.eachTable(jobTable, func(t *table) {
+	c.eachJobTable(func(t *table) {
 		for i := range t.rows {
 			r := t.rows[i]
 			if ref, ok := c.template.scriptOf(r); ok {
@@ -277,7 +277,7 @@ func missingScript(c *check) {
 }
 
 func scriptOfOtherType(c *check) {
-	c.eachTable(jobTable, func(t *table) {
+	c.eachJobTable(func(t *table) {
 		for i := range t.rows {
 			r := t.rows[i]
 			kind := c.template.types[normaliseWord(r.cells[fieldType])]

@@ -147,7 +147,7 @@ func (n requirement) ownerOnly() bool { return len(n.fields) == 1 && n.fields[0]
 func owner(c *check) {
 	p := c.template.profile
 	required := slices.ContainsFunc(c.template.required, requirement.ownerOnly)
-	c.eachTable(jobTable, func(t *table) {
+	c.eachJobTable(func(t *table) {
 		if !t.header.has(fieldOwner) {
 			return
 		}
@@ -192,7 +192,7 @@ func (t *template) ownerAllowed(name string) bool {
 
 func illegalName(c *check) {
 	p := c.template.profile
-	c.eachTable(jobTable, func(t *table) {
+	c.eachJobTable(func(t *table) {
 		for i := range t.rows {
 			r := t.rows[i]
 			if r.marks[fieldJob]&markMerged != 0 {
@@ -246,7 +246,7 @@ func untidyKey(c *check) {
 }
 
 func numberRange(c *check) {
-	c.eachTable(jobTable, func(t *table) {
+	c.eachJobTable(func(t *table) {
 		for i := range t.rows {
 			r := t.rows[i]
 			for _, f := range numberFields {
@@ -277,7 +277,7 @@ func numberRange(c *check) {
 }
 
 func timeoutAndRetry(c *check) {
-	c.eachTable(jobTable, func(t *table) {
+	c.eachJobTable(func(t *table) {
 		var endless, once cells
 		for i := range t.rows {
 			r := t.rows[i]

@@ -2,8 +2,6 @@ package excel_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -15,8 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/factgate/factgate/domain/report"
-	"github.com/factgate/factgate/internal/zippkg"
 	"github.com/factgate/factgate/scanners/excel"
+	"github.com/factgate/factgate/scanners/scannertest"
 )
 
 var jobHeader = []any{"job_name", "job_type", "command", "depends_on", "cron", "owner"}
@@ -69,7 +67,7 @@ func TestWhatGoesOverALimitIsDegradedNotSilent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pkg := openPackage(t, map[string][]byte{"jobs/jobs.xlsx": c.workbook, "README": nil})
+			pkg := scannertest.Open(t, map[string][]byte{"jobs/jobs.xlsx": c.workbook, "README": nil})
 			got := scan(t, pkg, excel.Config{Limits: c.limits})
 			require.Contains(t, got, "takes part: ")
 			require.Contains(t, got, "degraded jobs/jobs.xlsx: ")
@@ -85,7 +83,7 @@ func TestOnlyTheFirstSheetsAreLookedAt(t *testing.T) {
 		require.NoError(t, yaml.Unmarshal(fmt.Appendf(nil, "[{name: s%d, rows: [[job_name, type, command, cycle, owner], [j%d, SHELL, x, D, ann]]}]", i, i), &sheets))
 		s.Sheets = append(s.Sheets, sheets...)
 	}
-	got := scan(t, openPackage(t, map[string][]byte{"a.xlsx": s.bytes(t)}), excel.Config{Limits: excel.Limits{Sheets: 2}})
+	got := scan(t, scannertest.Open(t, map[string][]byte{"a.xlsx": s.bytes(t)}), excel.Config{Limits: excel.Limits{Sheets: 2}})
 	require.Contains(t, got, "only the first 2 of 5 sheets")
 }
 
@@ -98,45 +96,12 @@ func TestPartsWithoutCellsAreNotRead(t *testing.T) {
 		parts[name] = make([]byte, 600<<10)
 		_, _ = random.Read(parts[name]) // never fails
 	}
-	got := scan(t, openPackage(t, map[string][]byte{"a.xlsm": zipBytes(t, parts)}), excel.Config{Limits: excel.Limits{UnzippedBytes: 500 << 10}})
+	got := scan(t, scannertest.Open(t, map[string][]byte{"a.xlsm": scannertest.Zip(t, parts)}), excel.Config{Limits: excel.Limits{UnzippedBytes: 500 << 10}})
 	require.Contains(t, got, "takes part: 1 of 1 read\nXLS032 ")
 }
 
 func TestAPackageThatCannotBeReadIsNoFinding(t *testing.T) {
-	zipped := zipBytes(t, map[string][]byte{"jobs.xlsx": workbookOf(t, 3, goodJob)})
-	source := &flaky{Reader: bytes.NewReader(zipped)}
-	pkg, err := zippkg.Open(source, int64(len(zipped)), zippkg.DefaultLimits())
-	require.NoError(t, err)
-
-	source.away = errors.New("blob store away")
-	s := excel.New(excel.Config{})
-	_, err = s.Decide(t.Context(), pkg)
-	require.ErrorIs(t, err, source.away)
-	var found gathered
-	_, err = s.Scan(t.Context(), pkg, &found)
-	require.ErrorIs(t, err, source.away)
-
-	source.away = nil
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err = s.Decide(ctx, pkg)
-	require.ErrorIs(t, err, context.Canceled)
-	_, err = s.Scan(ctx, pkg, &found)
-	require.ErrorIs(t, err, context.Canceled)
-	require.Empty(t, found)
-}
-
-// flaky is a package source that can go away.
-type flaky struct {
-	*bytes.Reader
-	away error
-}
-
-func (f *flaky) ReadAt(p []byte, at int64) (int, error) {
-	if f.away != nil {
-		return 0, f.away
-	}
-	return f.Reader.ReadAt(p, at)
+	scannertest.Unreadable(t, excel.New(excel.Config{}), map[string][]byte{"jobs.xlsx": workbookOf(t, 3, goodJob)})
 }
 
 func TestDigestsAndDescription(t *testing.T) {
@@ -153,8 +118,8 @@ func TestEveryFindingFitsAReport(t *testing.T) {
 	workbook := workbookOf(t, 4, func(i int) []any {
 		return []any{long[:len(long)-3*(i%2)], "", "", strings.Repeat(long[:900]+",", 20), strings.Repeat("*", 30_000), ""}
 	})
-	var found gathered
-	_, err := excel.New(excel.Config{}).Scan(t.Context(), openPackage(t, map[string][]byte{"a.xlsx": workbook}), &found)
+	var found scannertest.Found
+	_, err := excel.New(excel.Config{}).Scan(t.Context(), scannertest.Open(t, map[string][]byte{"a.xlsx": workbook}), &found)
 	require.NoError(t, err)
 	require.NotEmpty(t, found)
 	w := report.NewWriter(&bytes.Buffer{}, report.Header{})
@@ -169,8 +134,8 @@ func TestEveryFindingFitsAReport(t *testing.T) {
 func TestNoPasswordIsPrinted(t *testing.T) {
 	secrets := []string{"Qwer1234", "Asdf5678", "Zxcv9012", "LTAI4FxxEXAMPLEKEY0000", "Hunter22!"}
 	for _, folder := range []string{"config-first", "azkaban-helper"} {
-		var found gathered
-		coverage, err := excel.New(excel.Config{}).Scan(t.Context(), openPackage(t, readCase(t, filepath.Join("testdata", folder))), &found)
+		var found scannertest.Found
+		coverage, err := excel.New(excel.Config{}).Scan(t.Context(), scannertest.Open(t, scannertest.Folder(t, filepath.Join("testdata", folder), workbooks)), &found)
 		require.NoError(t, err)
 		require.Contains(t, fmt.Sprint(found), "XLS030")
 		for _, secret := range secrets {
@@ -205,8 +170,8 @@ func TestDeliveriesMadeToBeSlow(t *testing.T) {
 			for i := range 300 {
 				files[fmt.Sprintf("%d/b.sql", i)] = nil
 			}
-			var found gathered
-			coverage, err := excel.New(excel.Config{}).Scan(t.Context(), openPackage(t, files), &found)
+			var found scannertest.Found
+			coverage, err := excel.New(excel.Config{}).Scan(t.Context(), scannertest.Open(t, files), &found)
 			require.NoError(t, err)
 			require.Equal(t, 1, coverage.Eligible)
 		})
@@ -223,7 +188,7 @@ func FuzzWorkbook(f *testing.F) {
 	f.Add(source{Fault: "encrypted"}.bytes(f))
 	limits := excel.Limits{UnzippedBytes: 1 << 20, Cells: 20_000}
 	f.Fuzz(func(t *testing.T, workbook []byte) {
-		scan(t, openPackage(t, map[string][]byte{"jobs/a.xlsx": workbook, "README": nil}), excel.Config{Limits: limits})
+		scan(t, scannertest.Open(t, map[string][]byte{"jobs/a.xlsx": workbook, "README": nil}), excel.Config{Limits: limits})
 	})
 }
 
@@ -238,7 +203,7 @@ func FuzzSheet(f *testing.F) {
 			changed[name] = content
 		}
 		changed["xl/worksheets/sheet1.xml"] = sheet
-		pkg := openPackage(t, map[string][]byte{"jobs/a.xlsx": zipBytes(t, changed), "README": nil})
+		pkg := scannertest.Open(t, map[string][]byte{"jobs/a.xlsx": scannertest.Zip(t, changed), "README": nil})
 		limits := excel.Limits{UnzippedBytes: 1 << 20, Cells: 20_000}
 		first := scan(t, pkg, excel.Config{Limits: limits})
 		require.Equal(t, first, scan(t, pkg, excel.Config{Limits: limits}))
@@ -248,11 +213,11 @@ func FuzzSheet(f *testing.F) {
 func BenchmarkScan(b *testing.B) {
 	const jobs = 10_000
 	workbook := workbookOf(b, jobs, goodJob)
-	pkg := openPackage(b, map[string][]byte{"a.xlsx": workbook})
+	pkg := scannertest.Open(b, map[string][]byte{"a.xlsx": workbook})
 	b.SetBytes(int64(len(partsOf(b, workbook)["xl/worksheets/sheet1.xml"])))
 	b.ReportAllocs()
 	for b.Loop() {
-		var found gathered
+		var found scannertest.Found
 		if _, err := excel.New(excel.Config{}).Scan(b.Context(), pkg, &found); err != nil || len(found) > 0 {
 			b.Fatal(err, found)
 		}

@@ -74,13 +74,14 @@ var fields = [fieldCount]struct {
 	fieldDesc:          {"desc", report.Text{En: "description", Zh: "描述"}},
 }
 
-func fieldNamed(name string) (field, bool) {
+// fieldNamed is the field of a name that a checked profile has.
+func fieldNamed(name string) field {
 	for f := range fields {
 		if fields[f].name == name {
-			return field(f), true
+			return field(f)
 		}
 	}
-	return 0, false
+	return 0
 }
 
 func fieldNames() []string {
@@ -143,7 +144,7 @@ var (
 func newTemplate(p profile) *template {
 	t := &template{profile: p, byHeader: map[string]field{}}
 	for name, aliases := range p.Columns {
-		f, _ := fieldNamed(name)
+		f := fieldNamed(name)
 		for _, alias := range aliases {
 			t.byHeader[normaliseHeader(alias)] = f
 		}
@@ -152,7 +153,7 @@ func newTemplate(p profile) *template {
 		var need requirement
 		var en, zh []string
 		for _, name := range group {
-			f, _ := fieldNamed(name)
+			f := fieldNamed(name)
 			need.fields = append(need.fields, f)
 			need.runs = need.runs || slices.Contains(whatRuns, f)
 			if f == fieldScriptDir && len(group) > 1 {

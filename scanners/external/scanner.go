@@ -164,7 +164,7 @@ func (s *Scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Fi
 	}
 	found := &collector{definition: s.definition, folder: filepath.Join(work, "files"), known: known}
 	for bunch := range bunches(files, s.definition.Command) {
-		if err := s.call(ctx, bunch, work, home, found); err != nil {
+		if err := s.call(ctx, bunch, home, found); err != nil {
 			return coverage, err
 		}
 		coverage.Seen += len(bunch)
@@ -307,7 +307,7 @@ func (s *Scanner) environment(home string) []string {
 }
 
 // call runs the command on some of the files.
-func (s *Scanner) call(ctx context.Context, files []string, work, home string, found *collector) error {
+func (s *Scanner) call(ctx context.Context, files []string, home string, found *collector) error {
 	var args []string
 	for _, word := range s.definition.Command[1:] {
 		if word != filesHere {

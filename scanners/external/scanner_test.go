@@ -178,9 +178,10 @@ func TestAStopEndsTheCommand(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s := define(t, `sleep 600`, "")
 	var out findings
+	pkg := pack(t, map[string]string{"a.txt": ""})
 	done := make(chan error, 1)
 	go func() {
-		_, err := s.Scan(ctx, pack(t, map[string]string{"a.txt": ""}), &out)
+		_, err := s.Scan(ctx, pkg, &out)
 		done <- err
 	}()
 	stopped := fmt.Errorf("the process stops")

@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -141,7 +142,7 @@ func (b *builder) added(m member) {
 func parse(ctx context.Context, content string, yamlToo bool, limits Limits) (*tree, error) {
 	if begin := strings.TrimLeft(content, " \t\r\n"); begin == "" || begin[0] == '{' || begin[0] == '[' || !yamlToo {
 		t, err := parseJSON(ctx, content, limits)
-		if _, bad := err.(*malformed); !bad || !yamlToo {
+		if bad := (*malformed)(nil); !errors.As(err, &bad) || !yamlToo {
 			return t, err
 		}
 	}

@@ -203,7 +203,7 @@ func (o *outline) build(s *Statement) {
 			o.open(s, i, f)
 		case lex.RParen, lex.RBracket:
 			if t.Match >= 0 && len(o.stack) > 1 {
-				o.leave(s, i)
+				o.leave(i)
 			}
 		case lex.Comma:
 			if f.inFrom() && !f.lateral && !f.expect {
@@ -323,7 +323,7 @@ func (s *Statement) cteName(i int) int {
 }
 
 // leave pops the bracket that closes at i.
-func (o *outline) leave(s *Statement, i int) {
+func (o *outline) leave(i int) {
 	top := len(o.stack) - 1
 	n := o.stack[top]
 	o.endOn(&n, i)

@@ -124,7 +124,7 @@ func lifecycle(s *Statement, out *hits) {
 	if d == nil || d.like || d.templated || d.temporary || d.asQuery || !d.listed {
 		return
 	}
-	message := out.rule.Message
+	var message report.Text
 	switch s.file.dialect {
 	case MaxCompute:
 		if d.lifecycle || d.external {

@@ -136,13 +136,12 @@ type taskFinder struct {
 }
 
 type taskObject struct {
-	key    string // or index, in the object around
-	array  bool
-	next   int // index of the next element
-	kind   int // TaskTypeId, of the object or of one that it holds; or -1
-	own    bool
-	coded  []piece // whose type is not known yet
-	folded string
+	key   string // or index, in the object around
+	array bool
+	next  int // index of the next element
+	kind  int // TaskTypeId, of the object or of one that it holds; or -1
+	own   bool
+	coded []piece // whose type is not known yet
 }
 
 func (t *taskFinder) enter(key string, array bool) {

@@ -89,9 +89,9 @@ func (s *Statement) insertion(i int) (insertion, bool) {
 	for odd := 0; n < x.end && odd < far && s.Keyword(n) != lex.Insert; {
 		switch k := s.Keyword(n); {
 		case k == lex.Partition && s.Kind(n+1) == lex.LParen:
-			close := s.behind(n+1) - 1
-			x.partition = span{int32(n + 2), int32(close)}
-			n = close + 1
+			closing := s.behind(n+1) - 1
+			x.partition = span{int32(n + 2), int32(closing)}
+			n = closing + 1
 		case k == lex.Partition || k == lex.Partitioned, s.is(n, "PARTITIONS"): // Doris: PARTITION p1
 			x.partition = span{int32(n + 1), int32(n + 1)}
 			n++
@@ -106,9 +106,9 @@ func (s *Statement) insertion(i int) (insertion, bool) {
 			x.query = n
 			return x, true
 		case s.Kind(n) == lex.LParen && !x.columns.exists() && !s.beginsQuery(n+1) && s.Kind(n+1) != lex.LParen && s.Keyword(n+1) != lex.From:
-			close := s.behind(n) - 1
-			x.columns = span{int32(n + 1), int32(close)}
-			n = close + 1
+			closing := s.behind(n) - 1
+			x.columns = span{int32(n + 1), int32(closing)}
+			n = closing + 1
 		case s.Kind(n) == lex.LParen:
 			x.query = n
 			return x, true
@@ -174,8 +174,8 @@ func (s *Statement) valuesArity(x insertion, columns int, out *hits) {
 			i++
 			continue
 		}
-		close := s.behind(i) - 1
-		n, ok := s.items(span{int32(i + 1), int32(close)})
+		closing := s.behind(i) - 1
+		n, ok := s.items(span{int32(i + 1), int32(closing)})
 		if !ok {
 			return
 		}
@@ -186,7 +186,7 @@ func (s *Statement) valuesArity(x insertion, columns int, out *hits) {
 			})
 			return
 		}
-		i = close + 1
+		i = closing + 1
 	}
 }
 

@@ -347,11 +347,11 @@ func (s *Statement) fillsWithConstant(i int) bool {
 	default:
 		return false
 	}
-	close := int(s.Tokens[i+1].Match)
-	if close < i+4 || s.Kind(close-2) != lex.Comma {
-		return s.Kind(close-1) == lex.Number && s.Text(close-2) == "-" && s.Kind(close-3) == lex.Comma
+	closing := int(s.Tokens[i+1].Match)
+	if closing < i+4 || s.Kind(closing-2) != lex.Comma {
+		return s.Kind(closing-1) == lex.Number && s.Text(closing-2) == "-" && s.Kind(closing-3) == lex.Comma
 	}
-	return s.Kind(close-1) == lex.Number || s.literal(close-1)
+	return s.Kind(closing-1) == lex.Number || s.literal(closing-1)
 }
 
 // nullifiedJoins is SQL038: a conjunct of WHERE that a row without a partner cannot
@@ -408,8 +408,8 @@ func nullifiedJoins(s *Statement, out *hits) {
 				if !ok || c.qualifier < 0 {
 					continue
 				}
-				n := s.sourceNamed(b, mention{c.name, c.qualifier})
-				if n < 0 || said[n] || !s.staysOuter(b, n) {
+				n := s.sourceNamed(b, mention(c))
+				if n < 0 || said[n] || !s.staysOuter(n) {
 					continue
 				}
 				said[n] = true
@@ -421,7 +421,7 @@ func nullifiedJoins(s *Statement, out *hits) {
 
 // staysOuter reports whether source n is the right side of a LEFT JOIN, and no later
 // join turns the sides.
-func (s *Statement) staysOuter(b *block, n int32) bool {
+func (s *Statement) staysOuter(n int32) bool {
 	o := s.outline()
 	if o.sources[n].join != leftJoin {
 		return false

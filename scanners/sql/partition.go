@@ -48,7 +48,7 @@ func (s *Statement) filtered(b *block, n int32, t *knownTable) bool {
 	const far = 50
 	inner := true
 	mine := b.parent < 0 && b.cte >= 0
-	for depth := 0; depth < far; depth++ {
+	for range far {
 		found := false
 		s.conditions(b, func(p span) {
 			if found || s.fromTemplate(p) {
@@ -203,7 +203,7 @@ func (s *Statement) wrapsPartition(b *block, from, to int) bool {
 	known := s.mentions(from, to, func(m mention) {
 		name := s.foldedName(m.name)
 		if m.qualifier < 0 && b.count > 1 {
-			// Whose it is is not known unless no source is.
+			// Nobody knows whose it is, unless no source is known.
 			found = found || conventionalPartition(name) && s.allUnknown(b)
 			return
 		}
@@ -300,7 +300,7 @@ func (s *Statement) plainDate(i int) bool {
 		return false
 	}
 	digits := 0
-	for n := 0; n < len(text); n++ {
+	for n := range len(text) {
 		switch c := text[n]; {
 		case '0' <= c && c <= '9':
 			digits++
@@ -424,7 +424,7 @@ func (s *Statement) operandClass(b *block, from, to int) (class, bool) {
 	o := s.outline()
 	name := s.foldedName(c.name)
 	if c.qualifier >= 0 {
-		n := s.sourceNamed(b, mention{c.name, c.qualifier})
+		n := s.sourceNamed(b, mention(c))
 		if n < 0 {
 			return unknownClass, false
 		}

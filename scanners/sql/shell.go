@@ -391,7 +391,8 @@ func (s *shell) argument(c sqlClient, w shellWord, depth int) {
 				only = false
 				break
 			}
-			name, behind := rest[1:], ""
+			name := rest[1:]
+			var behind string
 			if strings.HasPrefix(name, "{") {
 				name, behind, _ = strings.Cut(name[1:], "}")
 			} else {

@@ -39,10 +39,7 @@ type definedColumn struct {
 // maxColumns of one table are kept.
 const maxColumns = 5000
 
-var (
-	createWords = lex.SetOf(lex.Or, lex.Replace, lex.Temporary, lex.External, lex.Exists)
-	notColumns  = lex.SetOf(lex.Constraint, lex.Index, lex.Check, lex.Like)
-)
+var notColumns = lex.SetOf(lex.Constraint, lex.Index, lex.Check, lex.Like)
 
 // definition reads the statement as CREATE TABLE, or returns nil.
 func (s *Statement) definition() *definition {
@@ -97,13 +94,13 @@ func (s *Statement) definition() *definition {
 		}
 	}
 	if s.Kind(i) == lex.LParen {
-		close := s.behind(i)
+		closing := s.behind(i)
 		if s.beginsQuery(i+1) || s.Kind(i+1) == lex.LParen {
 			d.asQuery = true
 		} else {
-			s.defineColumns(&d, i+1, close-1)
+			s.defineColumns(&d, i+1, closing-1)
 		}
-		i = close
+		i = closing
 	}
 	s.defineOptions(&d, i)
 	s.def = &d

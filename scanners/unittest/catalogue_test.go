@@ -8,6 +8,7 @@ import (
 
 	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/scanners"
+	"github.com/factgate/factgate/scanners/scannertest"
 	"github.com/factgate/factgate/scanners/unittest"
 )
 
@@ -40,11 +41,11 @@ func TestEveryRuleKeepsItsExamples(t *testing.T) {
 			require.NotEmpty(t, text.Zh)
 		}
 		broken := func(text string) (severity report.Severity, hit bool) {
-			pkg := openPackage(t, exampleFiles(t, r, text))
+			pkg := scannertest.Open(t, exampleFiles(t, r, text))
 			decision, err := s.Decide(t.Context(), pkg)
 			require.NoError(t, err)
 			require.True(t, decision.TakesPart(), r.ID)
-			var found gathered
+			var found scannertest.Found
 			_, err = s.Scan(t.Context(), pkg, &found)
 			require.NoError(t, err)
 			for _, f := range found {
@@ -77,13 +78,13 @@ func TestSettingsChangeTheRules(t *testing.T) {
 	find := func(text string, files map[string][]byte) (rules []string) {
 		s, err := configured(t, text)
 		require.NoError(t, err)
-		pkg := openPackage(t, files)
+		pkg := scannertest.Open(t, files)
 		decision, err := s.Decide(t.Context(), pkg)
 		require.NoError(t, err)
 		if !decision.TakesPart() {
 			return []string{"declined"}
 		}
-		var found gathered
+		var found scannertest.Found
 		_, err = s.Scan(t.Context(), pkg, &found)
 		require.NoError(t, err)
 		for _, f := range found {

@@ -333,7 +333,7 @@ func describe(problems []problem) string {
 		}
 	}
 	all = slices.DeleteFunc(all, func(s string) bool { return s == "" })
-	return strings.TrimRight(masked(clip(strings.Join(all, "; "), maxMessage)), ".")
+	return strings.TrimRight(spoken(strings.Join(all, "; ")), ".")
 }
 
 func prefixed(prefix, s string) string {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/transform"
 
 	"github.com/factgate/factgate/domain/report"
+	"github.com/factgate/factgate/internal/secrets"
 )
 
 // testCase is one executed test.
@@ -428,7 +429,13 @@ func (d *decoder) testCase(start xml.StartElement, s *suite) (testCase, error) {
 // problem keeps the beginning of what the element says, from its attribute or
 // else its text.
 func (d *decoder) problem(start xml.StartElement) (problem, error) {
-	p := problem{Kind: start.Name.Local, Type: attr(start, "type"), Message: attr(start, "message")}
+	p := problem{Kind: start.Name.Local, Type: attr(start, "type")}
+	for _, a := range start.Attr {
+		if a.Name.Local == "message" {
+			p.Message = spoken(a.Value)
+			break
+		}
+	}
 	var text []byte
 	for {
 		token, err := d.next()
@@ -446,7 +453,7 @@ func (d *decoder) problem(start xml.StartElement) (problem, error) {
 			}
 		case xml.EndElement:
 			if p.Message == "" {
-				p.Message = clip(firstLine(string(text)), maxMessage)
+				p.Message = spoken(firstLine(string(text)))
 			}
 			return p, nil
 		}
@@ -540,12 +547,26 @@ func firstLine(s string) string {
 // clip makes a report's words fit for a message: one line, without control
 // characters, at most so many runes.
 func clip(s string, most int) string {
+	return cut(oneLine(s, most), most)
+}
+
+// spoken is what a test says, fit for a message. It may hold the password that the test
+// ran with, and is stored and shown to more people than the test's log; so it is masked
+// before it is cut, as half a secret is not known for one.
+func spoken(s string) string {
+	return cut(secrets.Masked(oneLine(s, maxMessage)), maxMessage)
+}
+
+func oneLine(s string, most int) string {
 	if len(s) > 8*most { // spare the work on what is cut anyway
 		s = s[:8*most]
 	}
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError
 	}), " ")
+}
+
+func cut(s string, most int) string {
 	n := 0
 	for i := range s {
 		if n == most {

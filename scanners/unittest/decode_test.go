@@ -81,6 +81,10 @@ func TestWhatATestSaysBetraysNoPassword(t *testing.T) {
 	} {
 		require.Equal(t, told, describe([]problem{{Message: said}}))
 	}
+	long := strings.Repeat("x", maxMessage-len("amqp://etl:Pw@1"))
+	var h heard
+	require.NoError(t, decode(t.Context(), strings.NewReader(`<testsuite><testcase name="a"><failure message="`+long+`amqp://etl:Pw@12345@db/x"/></testcase></testsuite>`), true, Limits{}.withDefaults(), junit, &h, &h))
+	require.Equal(t, long+"amqp://etl:***@…", describe(h.cases[0].Problems), "masked before it is cut")
 }
 
 func TestLimitsAreNotTheReportsFault(t *testing.T) {

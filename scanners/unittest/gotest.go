@@ -93,7 +93,7 @@ func decodeGoTest(ctx context.Context, r io.Reader, limits Limits, h handler) er
 func (s *goStream) event(e event, line int) error {
 	if e.Package == "" {
 		if e.Action == "build-output" && s.built == "" && !strings.HasPrefix(e.Output, "#") {
-			s.built = clip(e.Output, maxMessage)
+			s.built = spoken(e.Output)
 		}
 		return nil
 	}
@@ -112,10 +112,10 @@ func (s *goStream) event(e event, line int) error {
 		switch e.Action {
 		case "output":
 			if run.said == "" && tells(e.Output) {
-				run.said = clip(e.Output, maxMessage)
+				run.said = spoken(e.Output)
 			}
 		case "pass", "fail", "skip":
-			s.end(run, e, line)
+			s.end(run, e)
 		}
 		return nil
 	}
@@ -131,7 +131,7 @@ func (s *goStream) event(e event, line int) error {
 		}
 	case "output":
 		if test != nil && len(test.said) < 3 && tells(e.Output) {
-			test.said = append(test.said, clip(e.Output, maxMessage))
+			test.said = append(test.said, spoken(e.Output))
 		}
 	case "pass", "skip", "fail":
 		s.finish(run, e.Package, e.Test, e.Action, line)
@@ -180,7 +180,7 @@ func (s *goStream) finish(run *goRun, pkg, name, action string, line int) {
 
 // end of a package. What it does not lay on a test is a failure of its own: it did
 // not build, panicked, or took too long.
-func (s *goStream) end(run *goRun, e event, line int) {
+func (s *goStream) end(run *goRun, e event) {
 	delete(s.runs, e.Package)
 	s.open -= len(run.open)
 	if e.Action != "fail" || run.failed {
@@ -209,7 +209,7 @@ func decodeDBT(ctx context.Context, r io.Reader, limits Limits, h handler) error
 			}
 			return src.err
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return cutOffAt(counted.lineAt(in.InputOffset()))
 		}
 		detail := clip(strings.TrimPrefix(err.Error(), "json: "), 200)
@@ -291,9 +291,9 @@ func (r dbtResult) tell(h handler, n, line int) {
 	c := testCase{Suite: "dbt", Name: id, Line: line, Pointer: fmt.Sprintf("/results/%d", n)}
 	switch status = strings.ToLower(status); status {
 	case "fail":
-		c.Problems = []problem{{Kind: "failure", Message: clip(message, maxMessage)}}
+		c.Problems = []problem{{Kind: "failure", Message: spoken(message)}}
 	case "error", "runtime error":
-		c.Problems = []problem{{Kind: "error", Message: clip(message, maxMessage)}}
+		c.Problems = []problem{{Kind: "error", Message: spoken(message)}}
 	case "skipped":
 		c.Skipped = true
 	}
@@ -318,13 +318,13 @@ type lineCounter struct {
 
 func (l *lineCounter) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
-	for at, from := 0, 0; from < n; from = at + 1 {
+	for from := 0; from < n; {
 		end := bytes.IndexByte(p[from:n], '\n')
 		if end < 0 {
 			break
 		}
-		at = from + end
-		l.ends = append(l.ends, l.read+int64(at))
+		l.ends = append(l.ends, l.read+int64(from+end))
+		from += end + 1
 	}
 	l.read += int64(n)
 	return n, err

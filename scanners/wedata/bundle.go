@@ -259,7 +259,7 @@ func (d *delivery) addBundleTask(ctx context.Context, doc *document, n *node, ar
 		}
 		around = d.flowOfBundle(doc.bundle, resourceKey(belongs.text(), "workflows", "triggerworkflows"))
 	}
-	t := d.addTask(ctx, doc, n, around)
+	t := d.addTask(doc, n, around)
 	if t.name == "" {
 		t.name = n.get("name").text()
 	}

@@ -140,9 +140,9 @@ func (c *check) atFlow(w *flow, n *node, detail string, severity report.Severity
 }
 
 // atFile reports a place in a document that belongs to no task.
-func (c *check) atFile(doc *document, n *node, detail string, severity report.Severity, message report.Text) {
+func (c *check) atFile(doc *document, n *node, detail string, message report.Text) {
 	f := spot(doc, n)
-	f.Severity, f.Message = severity, message
+	f.Message = message
 	f.Anchor = n.anchorWithin(nil)
 	if detail != "" {
 		f.Anchor += "=" + detail

@@ -84,7 +84,7 @@ func decodeBase64(s string) ([]byte, bool) {
 
 // control reports whether a text holds characters that no source code has.
 func control(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' && c != '\n' && c != '\r' && c != '\f' {
 			return true
 		}
@@ -174,7 +174,7 @@ func arithmetic(s string) bool {
 	if s == "" || strings.IndexByte("+-,*/", s[0]) < 0 {
 		return false
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if strings.IndexByte("+-*/,. 0123456789yYMdDhHmswWqQEBF", s[i]) < 0 {
 			return false
 		}

@@ -132,7 +132,7 @@ func withoutComments(s string) string {
 	}
 	b := []byte(s)
 	for i := 0; i < len(s); {
-		end := i
+		var end int
 		switch c := s[i]; {
 		case strings.HasPrefix(s[i:], "--"):
 			end = until(s, i, "\n")
@@ -321,7 +321,7 @@ func (c *check) secretsBelow(doc *document, n *node, owners map[*node]*task, cod
 			if at.of != nil {
 				c.atTask(at.of, n, detail, "", secretMessage(what))
 			} else {
-				c.atFile(doc, n, detail, "", secretMessage(what))
+				c.atFile(doc, n, detail, secretMessage(what))
 			}
 		}
 		switch at.n.kind {
@@ -495,10 +495,10 @@ func missingFiles(c *check) {
 				continue
 			}
 			if strings.ContainsAny(in.pattern, "*?[") {
-				c.atFile(b.manifest, in.at, in.pattern, "", say("include: no file of the package matches %q; add the files, or correct the pattern.", "include：安装包中没有文件匹配 %q，请补充文件或修正路径。", clip(in.pattern)))
+				c.atFile(b.manifest, in.at, in.pattern, say("include: no file of the package matches %q; add the files, or correct the pattern.", "include：安装包中没有文件匹配 %q，请补充文件或修正路径。", clip(in.pattern)))
 				continue
 			}
-			c.atFile(b.manifest, in.at, in.pattern, "", say("include: the package holds no file %q; add it, or correct the path.", "include：安装包中没有文件 %q，请补充或修正路径。", clip(in.pattern)))
+			c.atFile(b.manifest, in.at, in.pattern, say("include: the package holds no file %q; add it, or correct the path.", "include：安装包中没有文件 %q，请补充或修正路径。", clip(in.pattern)))
 		}
 		for _, doc := range b.resources {
 			for _, root := range doc.roots {
@@ -507,7 +507,7 @@ func missingFiles(c *check) {
 						return true
 					}
 					if _, ok := b.resolve(doc, n.text(), c.existsOrFolder); !ok {
-						c.atFile(doc, n, n.text(), "", say("The package holds no file %q; add it, or correct the path.", "安装包中没有文件 %q，请补充或修正路径。", clip(n.text())))
+						c.atFile(doc, n, n.text(), say("The package holds no file %q; add it, or correct the path.", "安装包中没有文件 %q，请补充或修正路径。", clip(n.text())))
 					}
 					return true
 				})
@@ -543,7 +543,7 @@ func variables(c *check) {
 			production = production || strings.Contains(name, "prod") || strings.EqualFold(t.get("mode").text(), "production")
 		}
 		if !production {
-			c.atFile(b.manifest, orNode(targets, b.manifest.roots[0]), "no production", "", report.Text{
+			c.atFile(b.manifest, orNode(targets, b.manifest.roots[0]), "no production", report.Text{
 				En: "The bundle has no target for production; add one with mode: production.", Zh: "资源包没有生产环境目标，请添加 mode: production 的 target。"})
 		}
 		reported := map[string]bool{}
@@ -556,7 +556,7 @@ func variables(c *check) {
 							continue
 						}
 						reported[doc.path+"\x00"+name] = true
-						c.atFile(doc, n, name, "", say("${var.%s} is not defined; add %s to the variables of the bundle.", "${var.%s} 未定义，请在资源包的 variables 中添加 %s。", clip(name), clip(name)))
+						c.atFile(doc, n, name, say("${var.%s} is not defined; add %s to the variables of the bundle.", "${var.%s} 未定义，请在资源包的 variables 中添加 %s。", clip(name), clip(name)))
 					}
 					return true
 				})

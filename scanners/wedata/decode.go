@@ -67,7 +67,7 @@ func (d *jsonDecoder) run(ctx context.Context) (*node, error) {
 			return nil, ctx.Err()
 		}
 		token, from, err := d.next()
-		if err == io.EOF && root != nil && open == nil {
+		if errors.Is(err, io.EOF) && root != nil && open == nil {
 			return root, nil
 		}
 		if err != nil {
@@ -159,7 +159,7 @@ func decodeYAML(source string, limit *budget) (documents []*node, err error) {
 	for {
 		var top yaml.Node
 		err := in.Decode(&top)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return documents, nil
 		}
 		if err != nil {

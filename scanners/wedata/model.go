@@ -270,10 +270,10 @@ func (d *delivery) find(ctx context.Context, doc *document, n *node, around *flo
 			d.addDolphin(ctx, doc, n)
 			return true
 		case isCanvas(n):
-			d.addCanvas(ctx, doc, n)
+			d.addCanvas(doc, n)
 			return true
 		case isTask(n):
-			d.addTask(ctx, doc, n, around)
+			d.addTask(doc, n, around)
 			return true
 		case isFlow(n):
 			around = d.addFlow(doc, n)
@@ -298,7 +298,7 @@ func (d *delivery) addFlow(doc *document, n *node) *flow {
 	return f
 }
 
-func (d *delivery) addCanvas(ctx context.Context, doc *document, n *node) {
+func (d *delivery) addCanvas(doc *document, n *node) {
 	doc.shape = canvasShape
 	f := d.addFlow(doc, n)
 	f.linked = n.get("links").kind == array
@@ -311,13 +311,13 @@ func (d *delivery) addCanvas(ctx context.Context, doc *document, n *node) {
 	}
 	for _, c := range n.get("tasks").list() {
 		if c.kind == object {
-			d.addTask(ctx, doc, c, f)
+			d.addTask(doc, c, f)
 		}
 	}
 }
 
 // addTask reads a task of the API's shape, of a canvas, or of a bundle.
-func (d *delivery) addTask(ctx context.Context, doc *document, n *node, around *flow) *task {
+func (d *delivery) addTask(doc *document, n *node, around *flow) *task {
 	t := &task{doc: doc, at: n, flow: around, sections: []*node{n}}
 	t.base = n.get("taskbaseattribute", "triggertaskbaseattribute", "baseattribute")
 	t.conf = n.get("taskconfiguration", "triggertaskconfiguration", "configuration")

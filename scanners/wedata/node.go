@@ -147,9 +147,9 @@ func escapeStep(key string) string {
 
 func decimal(n int32) string {
 	if n < 10 {
-		return string(rune('0' + n))
+		return string('0' + n)
 	}
-	return decimal(n/10) + string(rune('0'+n%10))
+	return decimal(n/10) + string('0'+n%10)
 }
 
 // place turns offsets into lines and columns. Offsets must not go back.

@@ -321,7 +321,6 @@ var cycleNames = map[string]cycle{
 type schedule struct {
 	task *task // or
 	flow *flow
-	top  *node
 	get  func(...string) *node
 }
 

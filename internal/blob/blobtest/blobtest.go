@@ -201,7 +201,7 @@ func Exercise(t *testing.T, newStore func(t *testing.T) blob.Store) {
 			}
 			content, err := io.ReadAll(io.NewSectionReader(opened, 0, opened.Size()))
 			require.NoError(t, err, "whoever has opened it reads on")
-			require.EqualValues(t, stored[key], len(content))
+			require.Len(t, content, int(stored[key]))
 			require.NoError(t, opened.Close())
 			_, err = store.Open(ctx, key)
 			require.ErrorIs(t, err, blob.ErrNotFound)
