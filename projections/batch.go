@@ -32,7 +32,7 @@ type change struct {
 	before, after task.State
 	fresh         bool                // no fact of the task was folded before
 	first         eventstore.Position // of the task's first fact; 0 if it was folded before
-	weight        int                 // about what its facts in this batch hold of memory
+	weight        int                 // about what its facts hold of memory
 	closed        eventstore.Position // of WindowClosed; 0 if it is not in this batch
 	position      eventstore.Position // of the newest fact
 	touched       []string            // sub-task types with facts in this batch
@@ -90,7 +90,7 @@ func taskOf(r eventstore.Recorded) (id eventstore.ID, ok bool) {
 // gives the state of a task as the read model has it. An event that cannot be
 // applied and may not be skipped ends the batch before it; the *HaltedError says
 // why.
-func fold(events []arrived, from eventstore.Position, skips skips, known func(eventstore.ID) (task.State, bool)) (*batch, *HaltedError) {
+func fold(events []arrived, from eventstore.Position, skips skips, known func(eventstore.ID) (remembered, bool)) (*batch, *HaltedError) {
 	b := newBatch(from, skips)
 	return b, b.fold(events, known)
 }
@@ -100,7 +100,7 @@ func newBatch(from eventstore.Position, skips skips) *batch {
 }
 
 // fold adds events to the batch.
-func (b *batch) fold(events []arrived, known func(eventstore.ID) (task.State, bool)) *HaltedError {
+func (b *batch) fold(events []arrived, known func(eventstore.ID) (remembered, bool)) *HaltedError {
 	for i := range events {
 		r := &events[i]
 		if err := b.add(r, known); err != nil {
@@ -111,7 +111,7 @@ func (b *batch) fold(events []arrived, known func(eventstore.ID) (task.State, bo
 	return nil
 }
 
-func (b *batch) add(a *arrived, known func(eventstore.ID) (task.State, bool)) error {
+func (b *batch) add(a *arrived, known func(eventstore.ID) (remembered, bool)) error {
 	r := a.Recorded
 	refused := b.skips[r.Position] != nil && b.skips[r.Position].refused
 	if add := b.ofScanners(r.Stream.Category); add != nil {
@@ -128,8 +128,8 @@ func (b *batch) add(a *arrived, known func(eventstore.ID) (task.State, bool)) er
 	id := a.task
 	c := b.tasks[id]
 	if c == nil {
-		state, stored := known(id)
-		c = &change{id: id, before: state, after: state.Clone()}
+		old, stored := known(id)
+		c = &change{id: id, before: old.state, after: old.state.Clone(), weight: old.weight}
 		if !stored {
 			c.fresh, c.first = true, r.Position
 		}

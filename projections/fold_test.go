@@ -115,10 +115,11 @@ func (w *writer) takeInBulk(ctx context.Context, events []eventstore.Recorded) e
 		list[i] = read(r)
 	}
 	b := newBatch(w.position, w.skips)
-	if err := w.recall(ctx, w.missing(list, b)); err != nil {
+	before, wanted := w.atHand(list, b)
+	if err := w.recall(ctx, wanted, before); err != nil {
 		return err
 	}
-	if stop := b.fold(list, w.known.get); stop != nil {
+	if stop := b.fold(list, before.get); stop != nil {
 		return stop
 	}
 	w.known.keep(b)
@@ -136,19 +137,19 @@ func TestWhatIsForgottenIsFoundAgain(t *testing.T) {
 	m.keep(b)
 	require.LessOrEqual(t, len(m.now)+len(m.before), 2*maxKnown)
 	newest := b.order[len(b.order)-1]
-	state, ok := m.get(newest.id)
+	r, ok := m.get(newest.id)
 	require.True(t, ok)
-	require.Equal(t, newest.after, state)
+	require.Equal(t, newest.after, r.state)
 	_, ok = m.get(b.order[0].id)
 	require.False(t, ok, "the first is forgotten")
 	for i := range 2 * maxKnown { // what is asked for stays
 		_, ok := m.get(newest.id)
 		require.True(t, ok)
-		m.put(eventstore.DeriveID(eventstore.ID{}, fmt.Sprint("more", i)), task.State{}, 1)
+		m.put(eventstore.DeriveID(eventstore.ID{}, fmt.Sprint("more", i)), remembered{weight: 1})
 	}
 	m.forget()
 	for i := range 20 { // large states are few
-		m.put(eventstore.DeriveID(eventstore.ID{}, fmt.Sprint(i)), task.State{}, maxKnownBytes/4)
+		m.put(eventstore.DeriveID(eventstore.ID{}, fmt.Sprint(i)), remembered{weight: maxKnownBytes / 4})
 		require.LessOrEqual(t, len(m.now)+len(m.before), 10)
 	}
 }
@@ -392,6 +393,48 @@ func TestATaskWhoseFirstFactsAreGoneHalts(t *testing.T) {
 			require.ErrorAs(t, stop, &gap)
 			require.Zero(t, gap.Expected)
 			requireFolded(t, pool, events[:2])
+		})
+	}
+}
+
+// A batch may touch more tasks than are remembered from one batch to the next, and
+// tasks of whose facts a few fill the memory.
+func TestABatchMayTouchMoreTasksThanAreRemembered(t *testing.T) {
+	ctx := context.Background()
+	many := func(n int, note string) (stories []*story) {
+		for range n {
+			s := newStory()
+			up := upload(s, "p")
+			up.UploadedBy = note
+			stories = append(stories, s.tell(up, created(s)))
+		}
+		return stories
+	}
+	for name, stories := range map[string][]*story{
+		"many":  many(2*maxKnown+500, ""),
+		"heavy": many(40, strings.Repeat("x", 1<<20)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var events []eventstore.Recorded
+			for _, fact := range []int{0, 1} {
+				for i, s := range stories {
+					events = append(events, eventstore.Recorded{Event: s.events(t)[fact], Stream: s.stream(), Revision: uint64(fact),
+						Position: eventstore.Position(1 + i + fact*len(stories)), At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)})
+				}
+			}
+			half := len(stories)
+			for way, take := range map[string]func(*writer, []eventstore.Recorded) error{
+				"live": func(w *writer, list []eventstore.Recorded) error {
+					return w.take(ctx, list, list[len(list)-1].Position)
+				},
+				"catching up": func(w *writer, list []eventstore.Recorded) error { return w.takeInBulk(ctx, list) },
+			} {
+				pool := database(t)
+				w := newWriter(t, pool, newMemoryBlobs(), events...)
+				require.NoError(t, take(w, events[:half]), way)
+				require.NoError(t, take(w, events[half:]), way)
+				requireFolded(t, pool, events)
+			}
 		})
 	}
 }

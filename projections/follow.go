@@ -240,17 +240,18 @@ func (f *follower) accept(ctx context.Context, messages []message) ([]message, e
 
 // fold adds events to the batch that is being folded.
 func (f *follower) fold(ctx context.Context, events []arrived) error {
-	if wanted := f.w.missing(events, f.folding); len(wanted) > 0 {
+	before, wanted := f.w.atHand(events, f.folding)
+	if len(wanted) > 0 {
 		if len(f.w.skips) > 0 { // they are asked for on the connection that is being written on
 			if err := f.settle(); err != nil {
 				return err
 			}
 		}
-		if err := f.w.recall(ctx, wanted); err != nil {
+		if err := f.w.recall(ctx, wanted, before); err != nil {
 			return err
 		}
 	}
-	stop := f.folding.fold(events, f.w.known.get)
+	stop := f.folding.fold(events, before.get)
 	if stop == nil {
 		return nil
 	}

@@ -21,21 +21,30 @@ type memory struct {
 
 type remembered struct {
 	state  task.State
-	weight int
+	weight int // about what its facts hold of memory
 }
 
-func (m *memory) get(id eventstore.ID) (task.State, bool) {
+// states before some events, of the tasks that these touch. They stay until the events
+// are folded; memory may drop them meanwhile.
+type states map[eventstore.ID]remembered
+
+func (s states) get(id eventstore.ID) (remembered, bool) {
+	r, ok := s[id]
+	return r, ok
+}
+
+func (m *memory) get(id eventstore.ID) (remembered, bool) {
 	if r, ok := m.now[id]; ok {
-		return r.state, true
+		return r, true
 	}
 	r, ok := m.before[id]
 	if ok {
-		m.put(id, r.state, r.weight)
+		m.put(id, r)
 	}
-	return r.state, ok
+	return r, ok
 }
 
-func (m *memory) put(id eventstore.ID, state task.State, weight int) {
+func (m *memory) put(id eventstore.ID, r remembered) {
 	if old, ok := m.now[id]; ok {
 		m.bytes -= old.weight
 	} else if len(m.now) >= maxKnown || m.bytes >= maxKnownBytes {
@@ -44,20 +53,14 @@ func (m *memory) put(id eventstore.ID, state task.State, weight int) {
 	if m.now == nil {
 		m.now = make(map[eventstore.ID]remembered)
 	}
-	m.now[id] = remembered{state, weight}
-	m.bytes += weight
+	m.now[id] = r
+	m.bytes += r.weight
 }
 
 // keep remembers what a batch has made of its tasks, the last ones touched above all.
 func (m *memory) keep(b *batch) {
 	for _, c := range b.order {
-		weight := c.weight
-		if old, ok := m.now[c.id]; ok {
-			weight += old.weight
-		} else if old, ok := m.before[c.id]; ok {
-			weight += old.weight
-		}
-		m.put(c.id, c.after, weight)
+		m.put(c.id, remembered{c.after, c.weight})
 	}
 }
 

@@ -281,7 +281,7 @@ func FuzzFold(f *testing.F) {
 	f.Add("scanner", "SQL", "ScannerOnline", []byte(`{"type":"SQL"}`), uint64(0))
 	f.Fuzz(func(t *testing.T, category, key, eventType string, data []byte, revision uint64) {
 		r := eventstore.Recorded{Event: eventstore.Event{Type: eventType, Data: data}, Stream: eventstore.StreamID{Category: category, Key: key}, Revision: revision, Position: 5}
-		b, stop := fold([]arrived{read(r)}, 1, nil, func(eventstore.ID) (task.State, bool) { return task.State{}, false })
+		b, stop := fold([]arrived{read(r)}, 1, nil, unknown)
 		if stop != nil {
 			require.EqualValues(t, 1, b.upTo)
 			return

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 )
 
@@ -73,10 +72,11 @@ func (w *writer) apply(ctx context.Context, events []arrived, upTo eventstore.Po
 }
 
 func (w *writer) applyAll(ctx context.Context, events []arrived, upTo eventstore.Position) error {
-	if err := w.load(ctx, events); err != nil {
+	before, wanted := w.atHand(events, nil)
+	if err := w.recall(ctx, wanted, before); err != nil {
 		return err
 	}
-	b, stop := fold(events, w.position, w.skips, w.known.get)
+	b, stop := fold(events, w.position, w.skips, before.get)
 	if stop == nil {
 		b.upTo = upTo
 	}
@@ -94,14 +94,10 @@ func (w *writer) applyAll(ctx context.Context, events []arrived, upTo eventstore
 	return nil
 }
 
-// load finds the states of the tasks that events touch and that are not at hand.
-func (w *writer) load(ctx context.Context, events []arrived) error {
-	return w.recall(ctx, w.missing(events, nil))
-}
-
-// missing are the first of events of each task whose state is neither known nor in b.
-func (w *writer) missing(events []arrived, b *batch) []*arrived {
-	var wanted []*arrived
+// atHand are the states that are known, of the tasks that events touch and that are not
+// in b; wanted are the first of events of each of the other tasks.
+func (w *writer) atHand(events []arrived, b *batch) (known states, wanted []*arrived) {
+	known = make(states)
 	asked := make(map[eventstore.ID]bool)
 	for i := range events {
 		r := &events[i]
@@ -109,18 +105,21 @@ func (w *writer) missing(events []arrived, b *batch) []*arrived {
 			continue
 		}
 		asked[r.task] = true
-		if _, have := w.known.get(r.task); !have && r.Revision > 0 { // a first fact has nothing before it
+		if old, ok := w.known.get(r.task); ok {
+			known[r.task] = old
+		} else if r.Revision > 0 { // a first fact has nothing before it
 			wanted = append(wanted, r)
 		}
 	}
-	return wanted
+	return known, wanted
 }
 
 // recallStreams is how many tasks' streams are read side by side.
 const recallStreams = 16
 
-// recall folds the tasks of these events from their streams, up to the events.
-func (w *writer) recall(ctx context.Context, wanted []*arrived) error {
+// recall folds the tasks of these events from their streams, up to the events, and adds
+// them to known.
+func (w *writer) recall(ctx context.Context, wanted []*arrived, known states) error {
 	if len(wanted) == 0 {
 		return nil
 	}
@@ -141,7 +140,7 @@ func (w *writer) recall(ctx context.Context, wanted []*arrived) error {
 	}
 	for _, c := range found {
 		if c != nil {
-			w.known.put(c.id, c.after, c.weight)
+			known[c.id] = remembered{c.after, c.weight}
 		}
 	}
 	return nil
@@ -170,7 +169,7 @@ func (w *writer) history(ctx context.Context, a *arrived) (*change, error) {
 }
 
 // unknown knows no task.
-func unknown(eventstore.ID) (task.State, bool) { return task.State{}, false }
+func unknown(eventstore.ID) (remembered, bool) { return remembered{}, false }
 
 // recallSkips finds out which of the facts that were passed by Postgres had refused.
 func (w *writer) recallSkips(ctx context.Context, wanted []*arrived) error {
