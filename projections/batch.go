@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -104,6 +105,10 @@ func (b *batch) fold(events []arrived, known func(eventstore.ID) (remembered, bo
 	for i := range events {
 		r := &events[i]
 		if err := b.add(r, known); err != nil {
+			var earlier *HaltedError // of the task, met in its stream
+			if errors.As(err, &earlier) {
+				return earlier
+			}
 			return halted(0, r.Recorded, err)
 		}
 		b.upTo = r.Position
@@ -127,8 +132,12 @@ func (b *batch) add(a *arrived, known func(eventstore.ID) (remembered, bool)) er
 	}
 	id := a.task
 	c := b.tasks[id]
+	var old remembered
 	if c == nil {
-		old, stored := known(id)
+		var stored bool
+		if old, stored = known(id); old.err != nil {
+			return old.err
+		}
 		c = &change{id: id, before: old.state, after: old.state.Clone(), weight: old.weight}
 		if !stored {
 			c.fresh, c.first = true, r.Position
@@ -153,6 +162,7 @@ func (b *batch) add(a *arrived, known func(eventstore.ID) (remembered, bool)) er
 	if b.tasks[id] == nil {
 		b.tasks[id] = c
 		b.order = append(b.order, c)
+		b.skipped = append(b.skipped, old.skipped...)
 	}
 	name, _ := about(fact)
 	was, open := c.after.SubTasks[name], c.after.Closed == nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/factgate/factgate/domain/readmodel"
 	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -436,5 +438,70 @@ func TestABatchMayTouchMoreTasksThanAreRemembered(t *testing.T) {
 				requireFolded(t, pool, events)
 			}
 		})
+	}
+}
+
+// A fact that another version applied, or in front of which the stream was cut since, is
+// met when the task is folded from its stream.
+func TestATaskThatCannotBeRecalledHaltsAtItsNextFactOnly(t *testing.T) {
+	ctx := context.Background()
+	s, other := newStory(), newStory()
+	id := s.id.String()
+	s.tell(upload(s, "p"), created(s), task.MainTaskCancelled{TaskID: id, Reason: "no"},
+		task.SubTaskStarted{TaskID: id, Type: "SQL", Attempt: 1}, task.SubTaskStarted{TaskID: id, Type: "EXCEL", Attempt: 1})
+	other.tell(upload(other, "p"), created(other))
+	at := func(s *story, i, position int) eventstore.Recorded {
+		return eventstore.Recorded{Event: s.events(t)[i], Stream: s.stream(), Revision: uint64(i), Position: eventstore.Position(position), At: time.Unix(int64(1e9+position), 0)}
+	}
+	stream := []eventstore.Recorded{at(s, 0, 1), at(s, 1, 2), at(s, 2, 3), at(s, 3, 11), at(s, 4, 21)}
+	events := []eventstore.Recorded{at(other, 0, 10), stream[3], at(other, 1, 12)}
+	newer := stream[1]
+	newer.Type = "SubTaskPaused"
+	for name, log := range map[string][]eventstore.Recorded{
+		"another version": {stream[0], newer, stream[2], stream[3], stream[4]},
+		"cut":             stream[1:],
+	} {
+		log = append(slices.Clone(log), events[0], events[2])
+		for way, take := range map[string]func(*writer, []eventstore.Recorded) error{
+			"live": func(w *writer, list []eventstore.Recorded) error {
+				return w.take(ctx, list, list[len(list)-1].Position)
+			},
+			"catching up": func(w *writer, list []eventstore.Recorded) error {
+				f := &follower{Runner: NewRunner(nil, nil, nil, Options{}), w: w, well: func() {}}
+				f.begin(w.position)
+				var messages []message
+				for _, r := range list {
+					messages = append(messages, message{kind: eventstore.KindEvent, position: r.Position, event: read(r), ours: true})
+				}
+				_, err := f.accept(ctx, messages)
+				if err == nil {
+					err = f.flush(ctx)
+				}
+				if err == nil {
+					err = f.settle()
+				}
+				return err
+			},
+		} {
+			t.Run(name+", "+way, func(t *testing.T) {
+				pool := database(t)
+				require.NoError(t, newWriter(t, pool, newMemoryBlobs()).take(ctx, stream[:3], 3))
+				w := newWriter(t, pool, newMemoryBlobs(), log...)
+				var stop *HaltedError
+				require.ErrorAs(t, take(w, events), &stop)
+				require.EqualValues(t, 2, stop.Position)
+				require.EqualValues(t, 10, w.position, "what stands in front of the task's fact is written")
+
+				w = newWriter(t, pool, newMemoryBlobs(), log...)
+				w.skips = skips{2: {FactSkipped: readmodel.FactSkipped{Position: 2, Reason: "test"}}}
+				require.NoError(t, take(w, events[1:]))
+				w = newWriter(t, pool, newMemoryBlobs(), log...)
+				w.skips = skips{2: {FactSkipped: readmodel.FactSkipped{Position: 2, Reason: "test"}}}
+				require.NoError(t, take(w, stream[4:]), "the skip is written once")
+				var revision, skips int64
+				require.NoError(t, pool.QueryRow(ctx, `select revision, (select count(*) from live.skips where task_id = t.task_id) from live.tasks t where task_id = $1`, id).Scan(&revision, &skips))
+				require.Equal(t, []int64{4, 1}, []int64{revision, skips})
+			})
+		}
 	}
 }

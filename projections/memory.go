@@ -22,6 +22,11 @@ type memory struct {
 type remembered struct {
 	state  task.State
 	weight int // about what its facts hold of memory
+
+	// Of a task that was folded from its stream: skips that the tables do not have yet,
+	// and why it could not be folded.
+	skipped []skipped
+	err     *HaltedError
 }
 
 // states before some events, of the tasks that these touch. They stay until the events
@@ -60,7 +65,7 @@ func (m *memory) put(id eventstore.ID, r remembered) {
 // keep remembers what a batch has made of its tasks, the last ones touched above all.
 func (m *memory) keep(b *batch) {
 	for _, c := range b.order {
-		m.put(c.id, remembered{c.after, c.weight})
+		m.put(c.id, remembered{state: c.after, weight: c.weight})
 	}
 }
 

@@ -126,7 +126,7 @@ func (w *writer) recall(ctx context.Context, wanted []*arrived, known states) er
 	if err := w.recallSkips(ctx, wanted); err != nil {
 		return err
 	}
-	found := make([]*change, len(wanted))
+	found := make([]remembered, len(wanted))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(recallStreams)
 	for i, a := range wanted {
@@ -138,40 +138,50 @@ func (w *writer) recall(ctx context.Context, wanted []*arrived, known states) er
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for _, c := range found {
-		if c != nil {
-			known[c.id] = remembered{c.after, c.weight}
+	for i, r := range found {
+		if r.state.Facts > 0 || r.err != nil {
+			known[wanted[i].task] = r
 		}
 	}
 	return nil
 }
 
-// history folds what a task's stream holds before an event; nil if that is nothing.
-func (w *writer) history(ctx context.Context, a *arrived) (*change, error) {
+// history folds what a task's stream holds before an event. A fact in it that cannot be
+// folded was, by another version or before the stream was cut: the task, and it alone,
+// halts at its next one.
+func (w *writer) history(ctx context.Context, a *arrived) (out remembered, err error) {
 	b := newBatch(0, w.skips)
 	for r, err := range w.log.ReadStream(ctx, a.Stream, 0) {
 		if eventstore.IsNotFound(err) || eventstore.IsDeleted(err) {
 			break // the event tells that there is a gap
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the stream of task %s: %w", a.task, err)
+			return out, fmt.Errorf("read the stream of task %s: %w", a.task, err)
 		}
 		if r.Position >= a.Position {
 			break
 		}
 		earlier := read(r)
 		if err := b.add(&earlier, unknown); err != nil {
-			return nil, halted(w.model, r, err)
+			return remembered{err: halted(w.model, r, err)}, nil
 		}
-		b.ended = b.ended[:0] // nothing of it is written once more
+		c := b.tasks[a.task]
+		out.state, out.weight = c.after, c.weight
+		c.touched, b.ended, b.dead = c.touched[:0], b.ended[:0], deadLetters{} // nothing of it is written once more
 	}
-	return b.tasks[a.task], nil
+	for _, s := range b.skipped {
+		if !s.refused { // nor what recallSkips found
+			out.skipped = append(out.skipped, s)
+		}
+	}
+	return out, nil
 }
 
 // unknown knows no task.
 func unknown(eventstore.ID) (remembered, bool) { return remembered{}, false }
 
-// recallSkips finds out which of the facts that were passed by Postgres had refused.
+// recallSkips finds out which facts were passed by. They are again, whatever a newer
+// version or Postgres would say of them now.
 func (w *writer) recallSkips(ctx context.Context, wanted []*arrived) error {
 	if len(w.skips) == 0 {
 		return nil
