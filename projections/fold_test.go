@@ -3,12 +3,14 @@ package projections
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -504,4 +506,91 @@ func TestATaskThatCannotBeRecalledHaltsAtItsNextFactOnly(t *testing.T) {
 			})
 		}
 	}
+}
+
+// failingReads breaks off the first reads of tasks' streams, some in their middle.
+type failingReads struct {
+	Log
+	left atomic.Int64
+}
+
+func (l *failingReads) ReadStream(ctx context.Context, stream eventstore.StreamID, from uint64) iter.Seq2[eventstore.Recorded, error] {
+	return func(yield func(eventstore.Recorded, error) bool) {
+		left := int64(-1)
+		if stream.Category == task.Category {
+			left = l.left.Add(-1)
+		}
+		for r, err := range l.Log.ReadStream(ctx, stream, from) {
+			if left >= 0 && r.Revision == uint64(left%3) {
+				yield(eventstore.Recorded{}, &eventstore.UnavailableError{Op: "read", Err: errors.New("cut")})
+				return
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestStreamsThatCannotBeReadNowAreReadAgainAndNothingIsDoubled(t *testing.T) {
+	log, pool, whole, blobs := openLog(t), database(t), database(t), newMemoryBlobs()
+	rnd := rand.New(rand.NewPCG(61, 2))
+	var last eventstore.Position
+	rest := map[*story][]eventstore.Event{}
+	for range 60 {
+		s := anything(rnd, blobs)
+		events := s.events(t)
+		n := 1 + rnd.IntN(len(events))
+		at, err := log.Append(t.Context(), s.stream(), eventstore.NoStream(), events[:n]...)
+		require.NoError(t, err)
+		last, rest[s] = at.Position, events[n:]
+	}
+	stop := start(t, NewRunner(log, pool, blobs, Options{}))
+	reach(t, pool, last)
+	stop()
+	for s, events := range rest {
+		if len(events) > 0 {
+			at, err := log.Append(t.Context(), s.stream(), eventstore.Any(), events...)
+			require.NoError(t, err)
+			last = max(last, at.Position)
+		}
+	}
+	failing := &failingReads{Log: log}
+	failing.left.Store(40)
+	r := NewRunner(failing, pool, blobs, Options{})
+	start(t, r)
+	reach(t, pool, last)
+	require.Negative(t, failing.left.Load())
+	require.Nil(t, r.Status().Halted)
+	requireFolded(t, pool, everything(t, log))
+	start(t, NewRunner(log, whole, blobs, Options{}))
+	reach(t, whole, last)
+	require.Equal(t, dump(t, whole), dump(t, pool))
+}
+
+// An event store that goes away often must not keep the read model from getting on.
+func TestWhatWasFoldedBeforeAStreamCouldNotBeReadIsWritten(t *testing.T) {
+	ctx := context.Background()
+	s, other := newStory(), newStory()
+	s.tell(upload(s, "p"), created(s), task.MainTaskCancelled{TaskID: s.id.String(), Reason: "no"})
+	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s})
+	pool := database(t)
+	require.NoError(t, newWriter(t, pool, newMemoryBlobs()).take(ctx, events[:2], events[1].Position))
+	first := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{other.tell(upload(other, "p"))})[0]
+	first.Position = events[1].Position + 1
+
+	w := newWriter(t, pool, newMemoryBlobs())
+	log := openLog(t)
+	write(t, log, s)
+	failing := &failingReads{Log: log}
+	failing.left.Store(1)
+	w.log = failing
+	f := &follower{Runner: NewRunner(nil, nil, nil, Options{}), w: w, well: func() {}}
+	f.begin(w.position)
+	for _, r := range []eventstore.Recorded{first, events[2]} {
+		_, err := f.accept(ctx, []message{{kind: eventstore.KindEvent, position: r.Position, event: read(r), ours: true}})
+		require.Equal(t, r.Position != first.Position, eventstore.IsUnavailable(err), "%v", err)
+	}
+	require.Equal(t, first.Position, w.position)
+	requireFolded(t, pool, append(events[:2:2], first))
 }

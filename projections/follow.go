@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -248,6 +249,9 @@ func (f *follower) fold(ctx context.Context, events []arrived) error {
 			}
 		}
 		if err := f.w.recall(ctx, wanted, before); err != nil {
+			if ctx.Err() == nil { // what was folded is good, as where the log breaks off
+				err = errors.Join(f.keep(ctx), err)
+			}
 			return err
 		}
 	}
@@ -256,14 +260,19 @@ func (f *follower) fold(ctx context.Context, events []arrived) error {
 		return nil
 	}
 	stop.Model = f.w.model
+	if err := f.keep(ctx); err != nil {
+		return err
+	}
+	return stop
+}
+
+// keep has everything written that is folded, and forgets what was taken in after it.
+func (f *follower) keep(ctx context.Context) error {
 	f.upTo = f.folding.upTo
 	if err := f.flush(ctx); err != nil {
 		return err
 	}
-	if err := f.settle(); err != nil {
-		return err
-	}
-	return stop
+	return f.settle()
 }
 
 // flush has the batch written: at once, or beside the next one.
