@@ -33,7 +33,7 @@ type change struct {
 	before, after task.State
 	fresh         bool                // no fact of the task was folded before
 	first         eventstore.Position // of the task's first fact; 0 if it was folded before
-	weight        int                 // about what its facts hold of memory
+	weight, facts int                 // as in remembered
 	closed        eventstore.Position // of WindowClosed; 0 if it is not in this batch
 	position      eventstore.Position // of the newest fact
 	touched       []string            // sub-task types with facts in this batch
@@ -138,7 +138,7 @@ func (b *batch) add(a *arrived, known func(eventstore.ID) (remembered, bool)) er
 		if old, stored = known(id); old.err != nil {
 			return old.err
 		}
-		c = &change{id: id, before: old.state, after: old.state.Clone(), weight: old.weight}
+		c = &change{id: id, before: old.state, after: old.state.Clone(), weight: old.weight, facts: old.facts}
 		if !stored {
 			c.fresh, c.first = true, r.Position
 		}
@@ -168,7 +168,7 @@ func (b *batch) add(a *arrived, known func(eventstore.ID) (remembered, bool)) er
 	was, open := c.after.SubTasks[name], c.after.Closed == nil
 	c.after.Apply(task.Recorded{ID: r.ID.String(), Revision: r.Revision, Position: uint64(r.Position), At: r.At, Fact: fact})
 	c.position = r.Position
-	c.weight += a.weight
+	c.weight, c.facts = c.weight+a.weight, c.facts+a.weight
 	if open && c.after.Closed != nil {
 		c.closed = r.Position
 	}

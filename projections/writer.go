@@ -166,7 +166,7 @@ func (w *writer) history(ctx context.Context, a *arrived) (out remembered, err e
 			return remembered{err: halted(w.model, r, err)}, nil
 		}
 		c := b.tasks[a.task]
-		out.state, out.weight = c.after, c.weight
+		out.state, out.weight, out.facts = c.after, c.weight, c.facts
 		c.touched, b.ended, b.dead = c.touched[:0], b.ended[:0], deadLetters{} // nothing of it is written once more
 	}
 	for _, s := range b.skipped {
