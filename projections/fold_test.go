@@ -450,7 +450,9 @@ func TestABatchMayTouchMoreTasksThanAreRemembered(t *testing.T) {
 	}
 	half := len(stories)
 	for way, take := range map[string]func(*writer, []eventstore.Recorded) error{
-		"live":        func(w *writer, list []eventstore.Recorded) error { return w.take(ctx, list, list[len(list)-1].Position) },
+		"live": func(w *writer, list []eventstore.Recorded) error {
+			return w.take(ctx, list, list[len(list)-1].Position)
+		},
 		"catching up": func(w *writer, list []eventstore.Recorded) error { return w.takeInBulk(ctx, list) },
 	} {
 		pool := database(t)
