@@ -614,3 +614,101 @@ func TestWhatWasFoldedBeforeAStreamCouldNotBeReadIsWritten(t *testing.T) {
 	require.Equal(t, first.Position, w.position)
 	requireFolded(t, pool, append(events[:2:2], first))
 }
+
+// Facts that were passed by, for whatever reason, are again when their task is recalled.
+func TestSkipsOfATaskAreRecalledHoweverManyThereAre(t *testing.T) {
+	ctx := context.Background()
+	blobs := newMemoryBlobs()
+	s, other := newStory(), newStory()
+	id := s.id.String()
+	s.tell(upload(s, "p"), created(s),
+		task.SubTaskStarted{TaskID: id, Type: "SQL", Attempt: 1, Scanner: task.Scanner{RulesDigest: "r", ConfigDigest: "c"}},
+		task.SubTaskStarted{TaskID: id, Type: noise(20_000), Attempt: 1},
+		task.SubTaskFailed{TaskID: id, Type: "SQL", Attempt: 1, Kind: task.Error, Reason: "gone", Parked: true},
+		task.SubTaskStarted{TaskID: id, Type: "EXCEL", Attempt: 1},
+		task.MainTaskCancelled{TaskID: id, Reason: "lost"},
+		task.SubTaskDiscarded{TaskID: id, Type: "SQL", Attempt: 1, Reason: "behind a gap"},
+		task.SubTaskStarted{TaskID: id, Type: "SQL", Attempt: 2, Scanner: task.Scanner{RulesDigest: "r", ConfigDigest: "c"}},
+		task.SubTaskStarted{TaskID: id, Type: noise(20_001), Attempt: 1},
+		task.SubTaskCompleted{TaskID: id, Type: "SQL", Attempt: 2, Result: task.Pass, Report: blobs.report(id, "SQL", 2, 3)},
+		task.WindowClosed{TaskID: id, Cause: task.Settled, ClosedAt: created(s).Window.OpensAt})
+	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s, other.tell(upload(other, "p"), created(other))})
+	passed := map[uint64]string{3: "refused", 5: "undecodable", 7: "behind a gap", 9: "refused"}
+	events = slices.DeleteFunc(events, func(r eventstore.Recorded) bool { return r.Stream == s.stream() && r.Revision == 6 })
+	for i, r := range events {
+		if r.Stream == s.stream() && r.Revision == 5 {
+			events[i].Data = []byte(`{"attempt":"one"}`)
+		}
+	}
+	anew := func() skips {
+		out := skips{}
+		for _, r := range events {
+			if why := passed[r.Revision]; why != "" && r.Stream == s.stream() {
+				out[r.Position] = &skip{FactSkipped: readmodel.FactSkipped{Position: uint64(r.Position), Reason: why}}
+			}
+		}
+		return out
+	}
+	require.Len(t, anew(), 4)
+	var want string
+	for _, size := range []int{len(events), 1, 2, 3, 5} {
+		pool := database(t)
+		for rest := events; len(rest) > 0; rest = rest[min(len(rest), size):] {
+			w := newWriter(t, pool, blobs, events...)
+			w.skips = anew()
+			some := rest[:min(len(rest), size)]
+			require.NoError(t, w.take(ctx, some, some[len(some)-1].Position), "batches of %d", size)
+		}
+		var got, whys string
+		require.NoError(t, pool.QueryRow(ctx, `select (select string_agg(to_json(s)::text, E'\n' order by position) from live.skips s),
+			(select string_agg(reason, ', ' order by position) from live.skips)`).Scan(&got, &whys))
+		require.Equal(t, "refused, undecodable, behind a gap, refused", whys)
+		if got += dump(t, pool); want == "" {
+			want = got
+		}
+		require.Equal(t, want, got, "batches of %d", size)
+	}
+}
+
+// heldReads answers no read before its context ends.
+type heldReads struct {
+	open, most atomic.Int64
+	begun      chan struct{}
+}
+
+func (l *heldReads) ReadStream(ctx context.Context, _ eventstore.StreamID, _ uint64) iter.Seq2[eventstore.Recorded, error] {
+	return func(yield func(eventstore.Recorded, error) bool) {
+		n := l.open.Add(1)
+		for most := l.most.Load(); n > most && !l.most.CompareAndSwap(most, n); most = l.most.Load() {
+		}
+		select {
+		case l.begun <- struct{}{}:
+		default:
+		}
+		<-ctx.Done()
+		l.open.Add(-1)
+		yield(eventstore.Recorded{}, ctx.Err())
+	}
+}
+
+func TestManyTasksAreRecalledAFewAtATimeUntilItsContextEnds(t *testing.T) {
+	log := &heldReads{begun: make(chan struct{}, recallStreams)}
+	w := &writer{log: log}
+	var events []arrived
+	for i := range 3_000 {
+		id := eventstore.DeriveID(eventstore.ID{}, fmt.Sprint(i))
+		events = append(events, arrived{task: id, ofTask: true, Recorded: eventstore.Recorded{Revision: 7, Position: eventstore.Position(i + 1)}})
+	}
+	known, wanted := w.atHand(events, nil)
+	require.Len(t, wanted, len(events))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.recall(ctx, wanted, known) }()
+	for range recallStreams {
+		<-log.begun
+	}
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+	require.EqualValues(t, recallStreams, log.most.Load())
+	require.Empty(t, known)
+}
