@@ -32,8 +32,10 @@ func newWriter(t testing.TB, pool *pgxpool.Pool, blobs Blobs, log ...eventstore.
 	conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(ctx) })
-	_, err = conn.Exec(ctx, `set synchronous_commit = off; set search_path to rm_1`)
-	require.NoError(t, err)
+	for _, set := range append(sessionSettings[:len(sessionSettings):len(sessionSettings)], `set search_path to rm_1`) {
+		_, err = conn.Exec(ctx, set)
+		require.NoError(t, err)
+	}
 	w := &writer{conn: conn, model: 1, blobs: blobs, log: written(log)}
 	var position int64
 	require.NoError(t, conn.QueryRow(ctx, `select position, edition from checkpoint`).Scan(&position, &w.edition))

@@ -180,6 +180,8 @@ func (w *writer) history(ctx context.Context, a *arrived) (out remembered, err e
 // unknown knows no task.
 func unknown(eventstore.ID) (remembered, bool) { return remembered{}, false }
 
+const skippedOf = `select position from skips where task_id = any($1)`
+
 // recallSkips finds out which facts were passed by. They are again, whatever a newer
 // version or Postgres would say of them now.
 func (w *writer) recallSkips(ctx context.Context, wanted []*arrived) error {
@@ -190,7 +192,7 @@ func (w *writer) recallSkips(ctx context.Context, wanted []*arrived) error {
 	for i, a := range wanted {
 		ids[i] = a.task
 	}
-	rows, err := w.conn.Query(ctx, `select position from skips where task_id = any($1)`, uuids(ids))
+	rows, err := w.conn.Query(ctx, skippedOf, uuids(ids))
 	if err != nil {
 		return fmt.Errorf("load skipped facts: %w", err)
 	}
