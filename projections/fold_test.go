@@ -714,3 +714,19 @@ func TestManyTasksAreRecalledAFewAtATimeUntilItsContextEnds(t *testing.T) {
 	require.EqualValues(t, recallStreams, log.most.Load())
 	require.Empty(t, known)
 }
+
+// In a cluster, the node that is read from may be behind the one that delivers. That is
+// no gap, and passes.
+func TestAStreamThatIsReadFromANodeThatIsBehindIsReadAgain(t *testing.T) {
+	ctx := context.Background()
+	s := newStory()
+	s.tell(upload(s, "p"), created(s), task.MainTaskCancelled{TaskID: s.id.String(), Reason: "no"})
+	events := recorded(t, rand.New(rand.NewPCG(1, 1)), []*story{s})
+	pool := database(t)
+	require.NoError(t, newWriter(t, pool, newMemoryBlobs()).take(ctx, events[:2], events[1].Position))
+	err := newWriter(t, pool, newMemoryBlobs(), events[:1]...).take(ctx, events[2:], events[2].Position)
+	require.True(t, eventstore.IsUnavailable(err), "%v", err)
+	requireFolded(t, pool, events[:2])
+	require.NoError(t, newWriter(t, pool, newMemoryBlobs(), events...).take(ctx, events[2:], events[2].Position))
+	requireFolded(t, pool, events)
+}

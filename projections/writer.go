@@ -150,7 +150,7 @@ func (w *writer) recall(ctx context.Context, wanted []*arrived, known states) er
 // folded was, by another version or before the stream was cut: the task, and it alone,
 // halts at its next one.
 func (w *writer) history(ctx context.Context, a *arrived) (out remembered, err error) {
-	b := newBatch(0, w.skips)
+	b, met := newBatch(0, w.skips), false
 	for r, err := range w.log.ReadStream(ctx, a.Stream, 0) {
 		if eventstore.IsNotFound(err) || eventstore.IsDeleted(err) {
 			break // the event tells that there is a gap
@@ -158,7 +158,7 @@ func (w *writer) history(ctx context.Context, a *arrived) (out remembered, err e
 		if err != nil {
 			return out, fmt.Errorf("read the stream of task %s: %w", a.task, err)
 		}
-		if r.Position >= a.Position {
+		if met = r.Position >= a.Position; met {
 			break
 		}
 		earlier := read(r)
@@ -168,6 +168,10 @@ func (w *writer) history(ctx context.Context, a *arrived) (out remembered, err e
 		c := b.tasks[a.task]
 		out.state, out.weight, out.facts = c.after, c.weight, c.facts
 		c.touched, b.ended, b.dead = c.touched[:0], b.ended[:0], deadLetters{} // nothing of it is written once more
+	}
+	if !met && out.state.Facts > 0 { // read from a node that is behind the one that delivered it
+		return out, &eventstore.UnavailableError{Op: "read the stream of task " + a.task.String(),
+			Err: fmt.Errorf("it ends in front of revision %d, which was delivered", a.Revision)}
 	}
 	for _, s := range b.skipped {
 		if !s.refused { // nor what recallSkips found
