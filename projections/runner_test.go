@@ -327,3 +327,30 @@ func FuzzBothLibrariesReadTheSameFacts(f *testing.F) {
 		require.Equal(t, want, got.fact)
 	})
 }
+
+// A stream that was deleted under the projector is a gap at the next of its facts that the
+// log still gives; what stands in front of it is applied.
+func TestAStreamThatIsDeletedUnderTheProjectorHaltsAtItsNextFact(t *testing.T) {
+	ctx := t.Context()
+	log, pool, blobs := openLog(t), database(t), newMemoryBlobs()
+	s, other := newStory(), newStory()
+	stop := start(t, NewRunner(log, pool, blobs, Options{}))
+	s.tell(upload(s, "p"), created(s), task.MainTaskCancelled{TaskID: s.id.String(), Reason: "late"})
+	events := s.events(t)
+	at, err := log.Append(ctx, s.stream(), eventstore.NoStream(), events[:2]...)
+	require.NoError(t, err)
+	reach(t, pool, at.Position)
+	stop()
+	write(t, log, other.tell(upload(other, "q"), created(other)))
+	applied := everything(t, log)
+	next, err := log.Append(ctx, s.stream(), eventstore.Any(), events[2])
+	require.NoError(t, err)
+	require.NoError(t, log.Tombstone(ctx, s.stream()))
+	var halted *HaltedError
+	require.ErrorAs(t, NewRunner(log, pool, blobs, Options{}).Run(ctx), &halted)
+	require.Equal(t, next.Position, halted.Position)
+	var gap *GapError
+	require.ErrorAs(t, halted, &gap)
+	require.Equal(t, GapError{Expected: 0, Found: 2}, *gap)
+	requireFolded(t, pool, applied)
+}
