@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -32,7 +33,7 @@ type change struct {
 	before, after task.State
 	fresh         bool                // no fact of the task was folded before
 	first         eventstore.Position // of the task's first fact; 0 if it was folded before
-	weight        int                 // about what its facts in this batch hold of memory
+	weight, facts int                 // as in remembered
 	closed        eventstore.Position // of WindowClosed; 0 if it is not in this batch
 	position      eventstore.Position // of the newest fact
 	touched       []string            // sub-task types with facts in this batch
@@ -90,7 +91,7 @@ func taskOf(r eventstore.Recorded) (id eventstore.ID, ok bool) {
 // gives the state of a task as the read model has it. An event that cannot be
 // applied and may not be skipped ends the batch before it; the *HaltedError says
 // why.
-func fold(events []arrived, from eventstore.Position, skips skips, known func(eventstore.ID) (task.State, bool)) (*batch, *HaltedError) {
+func fold(events []arrived, from eventstore.Position, skips skips, known func(eventstore.ID) (remembered, bool)) (*batch, *HaltedError) {
 	b := newBatch(from, skips)
 	return b, b.fold(events, known)
 }
@@ -100,10 +101,14 @@ func newBatch(from eventstore.Position, skips skips) *batch {
 }
 
 // fold adds events to the batch.
-func (b *batch) fold(events []arrived, known func(eventstore.ID) (task.State, bool)) *HaltedError {
+func (b *batch) fold(events []arrived, known func(eventstore.ID) (remembered, bool)) *HaltedError {
 	for i := range events {
 		r := &events[i]
 		if err := b.add(r, known); err != nil {
+			var earlier *HaltedError // of the task, met in its stream
+			if errors.As(err, &earlier) {
+				return earlier
+			}
 			return halted(0, r.Recorded, err)
 		}
 		b.upTo = r.Position
@@ -111,7 +116,7 @@ func (b *batch) fold(events []arrived, known func(eventstore.ID) (task.State, bo
 	return nil
 }
 
-func (b *batch) add(a *arrived, known func(eventstore.ID) (task.State, bool)) error {
+func (b *batch) add(a *arrived, known func(eventstore.ID) (remembered, bool)) error {
 	r := a.Recorded
 	refused := b.skips[r.Position] != nil && b.skips[r.Position].refused
 	if add := b.ofScanners(r.Stream.Category); add != nil {
@@ -127,9 +132,13 @@ func (b *batch) add(a *arrived, known func(eventstore.ID) (task.State, bool)) er
 	}
 	id := a.task
 	c := b.tasks[id]
+	var old remembered
 	if c == nil {
-		state, stored := known(id)
-		c = &change{id: id, before: state, after: state.Clone()}
+		var stored bool
+		if old, stored = known(id); old.err != nil {
+			return old.err
+		}
+		c = &change{id: id, before: old.state, after: old.state.Clone(), weight: old.weight, facts: old.facts}
 		if !stored {
 			c.fresh, c.first = true, r.Position
 		}
@@ -153,12 +162,13 @@ func (b *batch) add(a *arrived, known func(eventstore.ID) (task.State, bool)) er
 	if b.tasks[id] == nil {
 		b.tasks[id] = c
 		b.order = append(b.order, c)
+		b.skipped = append(b.skipped, old.skipped...)
 	}
 	name, _ := about(fact)
 	was, open := c.after.SubTasks[name], c.after.Closed == nil
 	c.after.Apply(task.Recorded{ID: r.ID.String(), Revision: r.Revision, Position: uint64(r.Position), At: r.At, Fact: fact})
 	c.position = r.Position
-	c.weight += a.weight
+	c.weight, c.facts = c.weight+a.weight, c.facts+a.weight
 	if open && c.after.Closed != nil {
 		c.closed = r.Position
 	}

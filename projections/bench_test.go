@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,20 @@ import (
 	"github.com/factgate/factgate/eventstore/esdb"
 )
 
+// typical is a task of 20 facts.
+func typical() *story {
+	s := newStory()
+	id := s.id.String()
+	s.tell(upload(s, "p"), created(s))
+	for _, name := range []string{"SQL", "EXCEL", "UNIT_TEST", "WEDATA", "OPENAPI", "SECRETS", "LICENCES", "OTHER"} {
+		s.tell(task.SubTaskStarted{TaskID: id, Type: name, Attempt: 1, Scanner: task.Scanner{Name: name, Version: "1", Instance: "host-1", RulesDigest: "r", ConfigDigest: id}},
+			task.SubTaskCompleted{TaskID: id, Type: name, Attempt: 1, Result: task.Pass, Summary: report.Counts{Warning: 2}, Coverage: task.Coverage{Eligible: 2, Seen: 2}, DurationMS: 12})
+	}
+	s.tell(task.WindowClosed{TaskID: id, Cause: task.Settled, ClosedAt: created(s).Window.OpensAt},
+		task.MainTaskConverged{TaskID: id, Revision: 1, Verdict: task.Verdict{Status: task.Success, Observed: []string{"EXCEL", "SQL", "UNIT_TEST"}}})
+	return s
+}
+
 // history fills a log with tasks of 20 facts, fifty of them under way at a time, and
 // returns how many facts there are and where the last one stands.
 func history(b *testing.B, log *esdb.Log) (facts int, last eventstore.Position) {
@@ -20,16 +35,7 @@ func history(b *testing.B, log *esdb.Log) (facts int, last eventstore.Position) 
 	for range tasks / abreast {
 		var open []*story
 		for range abreast {
-			s := newStory()
-			id := s.id.String()
-			s.tell(upload(s, "p"), created(s))
-			for _, name := range []string{"SQL", "EXCEL", "UNIT_TEST", "WEDATA", "OPENAPI", "SECRETS", "LICENCES", "OTHER"} {
-				s.tell(task.SubTaskStarted{TaskID: id, Type: name, Attempt: 1, Scanner: task.Scanner{Name: name, Version: "1", Instance: "host-1", RulesDigest: "r", ConfigDigest: id}},
-					task.SubTaskCompleted{TaskID: id, Type: name, Attempt: 1, Result: task.Pass, Summary: report.Counts{Warning: 2}, Coverage: task.Coverage{Eligible: 2, Seen: 2}, DurationMS: 12})
-			}
-			s.tell(task.WindowClosed{TaskID: id, Cause: task.Settled, ClosedAt: created(s).Window.OpensAt},
-				task.MainTaskConverged{TaskID: id, Revision: 1, Verdict: task.Verdict{Status: task.Success, Observed: []string{"EXCEL", "SQL", "UNIT_TEST"}}})
-			open = append(open, s)
+			open = append(open, typical())
 		}
 		for from := 0; from < 20; from += atOnce {
 			for _, s := range open {
@@ -101,5 +107,33 @@ func BenchmarkLive(b *testing.B) {
 	for range b.N {
 		s := newStory()
 		reach(b, pool, write(b, log, s.tell(upload(s, "p"))))
+	}
+}
+
+// BenchmarkApplyOne writes facts one at a time, as they come while little happens: fifty
+// tasks at a time, each of 20 facts. One operation is one fact.
+func BenchmarkApplyOne(b *testing.B) {
+	pool := database(b)
+	w := newWriter(b, pool, newMemoryBlobs())
+	at, begun := eventstore.Position(1), time.Now()
+	var events []arrived
+	b.ResetTimer()
+	for i := range b.N {
+		if i%1_000 == 0 {
+			b.StopTimer()
+			events = events[:0]
+			var stories []*story
+			for range 50 {
+				stories = append(stories, typical())
+			}
+			for revision := range 20 {
+				for _, s := range stories {
+					at++
+					events = append(events, read(eventstore.Recorded{Event: s.events(b)[revision], Stream: s.stream(), Revision: uint64(revision), Position: at, At: begun.Add(time.Duration(at) * time.Millisecond)}))
+				}
+			}
+			b.StartTimer()
+		}
+		require.NoError(b, w.apply(b.Context(), events[i%1_000:i%1_000+1], events[i%1_000].Position))
 	}
 }

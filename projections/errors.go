@@ -11,8 +11,10 @@ import (
 )
 
 // HaltedError says that the read model stopped before a fact that it cannot
-// apply. Everything before Position is applied, nothing after it. What helps
-// depends on Err: mostly a newer version of Factgate, which goes on from here.
+// apply. Everything before Position is applied, nothing after it; but for a fact that a
+// newer version had applied, or in front of which the stream was cut since: there it is
+// everything before the next fact of its task. What helps depends on Err: mostly a newer
+// version of Factgate, which goes on from here.
 type HaltedError struct {
 	Model    Model
 	Position eventstore.Position

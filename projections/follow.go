@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -240,29 +241,38 @@ func (f *follower) accept(ctx context.Context, messages []message) ([]message, e
 
 // fold adds events to the batch that is being folded.
 func (f *follower) fold(ctx context.Context, events []arrived) error {
-	if wanted := f.w.missing(events, f.folding); len(wanted) > 0 {
+	before, wanted := f.w.atHand(events, f.folding)
+	if len(wanted) > 0 {
 		if len(f.w.skips) > 0 { // they are asked for on the connection that is being written on
 			if err := f.settle(); err != nil {
 				return err
 			}
 		}
-		if err := f.w.recall(ctx, wanted); err != nil {
+		if err := f.w.recall(ctx, wanted, before); err != nil {
+			if ctx.Err() == nil { // what was folded is good, as where the log breaks off
+				err = errors.Join(f.keep(ctx), err)
+			}
 			return err
 		}
 	}
-	stop := f.folding.fold(events, f.w.known.get)
+	stop := f.folding.fold(events, before.get)
 	if stop == nil {
 		return nil
 	}
 	stop.Model = f.w.model
+	if err := f.keep(ctx); err != nil {
+		return err
+	}
+	return stop
+}
+
+// keep has everything written that is folded, and forgets what was taken in after it.
+func (f *follower) keep(ctx context.Context) error {
 	f.upTo = f.folding.upTo
 	if err := f.flush(ctx); err != nil {
 		return err
 	}
-	if err := f.settle(); err != nil {
-		return err
-	}
-	return stop
+	return f.settle()
 }
 
 // flush has the batch written: at once, or beside the next one.

@@ -192,20 +192,29 @@ func (r *Runner) session(ctx context.Context, well func()) error {
 	return err
 }
 
+// sessionSettings are made in a writer's session.
+var sessionSettings = []string{
+	// Losing the newest commits in a crash of Postgres costs nothing: rows and
+	// checkpoint go back together and the log is still there.
+	`set synchronous_commit = off`,
+	// Verdicts compress several times faster with lz4 than with what is the default.
+	`select set_config(name, 'lz4', false) from pg_settings where name = 'default_toast_compression' and 'lz4' = any (enumvals)`,
+	// Each statement is planned once: it takes as long as to write a fact. Its plan has to
+	// be the one for large tables, also when it is made while they are empty; what that
+	// seems to cost then must not have it compiled.
+	`set plan_cache_mode = force_generic_plan`, `set enable_seqscan = off`, `set jit = off`,
+}
+
 // acquire waits until this session is the writer. It asks again and again
 // instead of waiting inside Postgres, where a statement that waits for days
 // would keep the vacuum from its work.
 func (r *Runner) acquire(ctx context.Context, conn *pgx.Conn) (*writer, error) {
-	// Losing the newest commits in a crash of Postgres costs nothing: rows and
-	// checkpoint go back together and the log is still there.
-	if _, err := conn.Exec(ctx, `set synchronous_commit = off`); err != nil {
-		return nil, fmt.Errorf("prepare the writer's session: %w", err)
+	for _, set := range sessionSettings {
+		if _, err := conn.Exec(ctx, set); err != nil {
+			return nil, fmt.Errorf("prepare the writer's session: %w", err)
+		}
 	}
 	if _, err := conn.Exec(ctx, `set search_path to `+r.o.Model.Schema()); err != nil {
-		return nil, fmt.Errorf("prepare the writer's session: %w", err)
-	}
-	// Verdicts compress several times faster with lz4 than with what is the default.
-	if _, err := conn.Exec(ctx, `select set_config(name, 'lz4', false) from pg_settings where name = 'default_toast_compression' and 'lz4' = any (enumvals)`); err != nil {
 		return nil, fmt.Errorf("prepare the writer's session: %w", err)
 	}
 	for {

@@ -281,7 +281,7 @@ func FuzzFold(f *testing.F) {
 	f.Add("scanner", "SQL", "ScannerOnline", []byte(`{"type":"SQL"}`), uint64(0))
 	f.Fuzz(func(t *testing.T, category, key, eventType string, data []byte, revision uint64) {
 		r := eventstore.Recorded{Event: eventstore.Event{Type: eventType, Data: data}, Stream: eventstore.StreamID{Category: category, Key: key}, Revision: revision, Position: 5}
-		b, stop := fold([]arrived{read(r)}, 1, nil, func(eventstore.ID) (task.State, bool) { return task.State{}, false })
+		b, stop := fold([]arrived{read(r)}, 1, nil, unknown)
 		if stop != nil {
 			require.EqualValues(t, 1, b.upTo)
 			return
@@ -326,4 +326,31 @@ func FuzzBothLibrariesReadTheSameFacts(f *testing.F) {
 		require.NoError(t, got.err)
 		require.Equal(t, want, got.fact)
 	})
+}
+
+// A stream that was deleted under the projector is a gap at the next of its facts that the
+// log still gives; what stands in front of it is applied.
+func TestAStreamThatIsDeletedUnderTheProjectorHaltsAtItsNextFact(t *testing.T) {
+	ctx := t.Context()
+	log, pool, blobs := openLog(t), database(t), newMemoryBlobs()
+	s, other := newStory(), newStory()
+	stop := start(t, NewRunner(log, pool, blobs, Options{}))
+	s.tell(upload(s, "p"), created(s), task.MainTaskCancelled{TaskID: s.id.String(), Reason: "late"})
+	events := s.events(t)
+	at, err := log.Append(ctx, s.stream(), eventstore.NoStream(), events[:2]...)
+	require.NoError(t, err)
+	reach(t, pool, at.Position)
+	stop()
+	write(t, log, other.tell(upload(other, "q"), created(other)))
+	applied := everything(t, log)
+	next, err := log.Append(ctx, s.stream(), eventstore.Any(), events[2])
+	require.NoError(t, err)
+	require.NoError(t, log.Tombstone(ctx, s.stream()))
+	var halted *HaltedError
+	require.ErrorAs(t, NewRunner(log, pool, blobs, Options{}).Run(ctx), &halted)
+	require.Equal(t, next.Position, halted.Position)
+	var gap *GapError
+	require.ErrorAs(t, halted, &gap)
+	require.Equal(t, GapError{Expected: 0, Found: 2}, *gap)
+	requireFolded(t, pool, applied)
 }

@@ -19,7 +19,8 @@ type skips map[eventstore.Position]*skip
 
 type skip struct {
 	readmodel.FactSkipped
-	// refused: it can be folded, but Postgres refuses what comes of it.
+	// refused: it can be folded, but Postgres refuses what comes of it; or it was passed
+	// by before.
 	refused bool
 }
 

@@ -284,7 +284,7 @@ func (l *look) fold(ctx context.Context, events []arrived) error {
 		for _, s := range l.skips {
 			s.refused = refused
 		}
-		b, stop := fold(events, 0, l.skips, func(eventstore.ID) (task.State, bool) { return task.State{}, false })
+		b, stop := fold(events, 0, l.skips, unknown)
 		if stop != nil {
 			stop.Model = l.model
 			return stop
@@ -892,7 +892,7 @@ func (l *look) stateOf(ctx context.Context, id eventstore.ID) (s task.State, err
 		for at, skip := range l.skips {
 			skip.refused = slices.Contains(passed, int64(at))
 		}
-		b, stop := fold(events, 0, l.skips, func(eventstore.ID) (task.State, bool) { return task.State{}, false })
+		b, stop := fold(events, 0, l.skips, unknown)
 		if stop == nil && len(b.order) == 1 {
 			return b.order[0].after, nil
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/factgate/factgate/domain/rules"
 	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/domain/task"
+	"github.com/factgate/factgate/domain/trend"
 	"github.com/factgate/factgate/eventstore"
 )
 
@@ -452,4 +453,107 @@ func FuzzVerifyCursor(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, c, again)
 	})
+}
+
+// What a task counts for is told from its rows as from its facts, whatever happened to it.
+func TestRowsCountForWhatTheFactsCountFor(t *testing.T) {
+	ctx := context.Background()
+	rnd := rand.New(rand.NewPCG(77, 1))
+	blobs := newMemoryBlobs()
+	var stories []*story
+	for range 300 {
+		s := anything(rnd, blobs)
+		if rnd.IntN(10) == 0 {
+			s.facts = s.facts[1:] // no upload
+		}
+		for i := range s.facts {
+			switch f := s.facts[i].(type) {
+			case task.MainTaskConverged:
+				if rnd.IntN(3) == 0 {
+					f.Status = "MADE_UP"
+				}
+				f.Revision = rnd.IntN(3)
+				s.facts[i] = f
+			case task.SubTaskFailed:
+				f.Parked, f.DurationMS = f.Parked || rnd.IntN(4) == 0, rnd.Int64N(1000)-10
+				f.Kind = []task.FailureKind{task.Check, task.Error, "", "MADE_UP"}[rnd.IntN(4)]
+				s.facts[i] = f
+			case task.MainTaskCreated:
+				f.Known = [][]string{nil, {}, {"SQL", "EXCEL", "SQL", "QUIET"}, {"UNIT_TEST\x00", "MADE-UP", noise(300)}}[rnd.IntN(4)]
+				s.facts[i] = f
+			}
+		}
+		if rnd.IntN(5) == 0 {
+			s.tell(task.MainTaskCancelled{TaskID: s.id.String(), Reason: "no"})
+		}
+		stories = append(stories, s)
+	}
+	events := recorded(t, rnd, stories)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for i := range events {
+		at = at.Add(time.Duration(1+rnd.Int64N(1e6)) * time.Microsecond)
+		if events[i].At = at; events[i].Type == "WindowClosed" { // it is recorded later than it was
+			f, err := task.Decode(events[i].Type, events[i].Data)
+			require.NoError(t, err)
+			closed := f.(task.WindowClosed)
+			closed.ClosedAt = at.Add(-time.Duration(rnd.Int64N(600)) * time.Second)
+			_, events[i].Data, err = task.Encode(closed)
+			require.NoError(t, err)
+		}
+	}
+	pool := database(t)
+	w := newWriter(t, pool, blobs, events...)
+	for rest := events; len(rest) > 0; {
+		n := min(len(rest), 1+rnd.IntN(400))
+		require.NoError(t, w.take(ctx, rest[:n], rest[n-1].Position))
+		rest = rest[n:]
+	}
+	want, different := folded(t, events), map[trend.Key]bool{}
+	r := NewRegistry(pool, openLog(t), blobs)
+	require.NoError(t, r.look(ctx, &verifyCursor{Model: 1}, func(l *look) error {
+		for _, s := range stories {
+			n := 0
+			require.NoError(t, l.storedTasks(ctx, `task_id = $1`, func(stored task.State) {
+				n++
+				require.Equal(t, trend.Of(want[s.id.String()]), trend.Of(stored), "%+v", s.facts)
+				for k := range trend.Of(stored) {
+					different[trend.Key{Measure: k.Measure, Outcome: k.Outcome}] = true
+				}
+			}, pgUUID(s.id)))
+			require.Equal(t, min(1, len(s.facts)), n)
+		}
+		return nil
+	}))
+	require.Len(t, different, 5+2+1+6+1+1+1, "all there is was counted: %v", different)
+}
+
+// Some rows do not say what the facts count for. The streams do, and nothing is wrong.
+func TestWhereRowsCountForSomethingElseTheStreamsAreAsked(t *testing.T) {
+	ctx := context.Background()
+	log, pool, blobs := openLog(t), database(t), newMemoryBlobs()
+	early, mute := newStory(), newStory()
+	early.tell(upload(early, "p"), created(early), // closed before its time, as clocks go: SQL was silent then
+		task.WindowClosed{TaskID: early.id.String(), Cause: task.Deadline, ClosedAt: time.Now().Add(time.Hour)},
+		task.SubTaskStarted{TaskID: early.id.String(), Type: "SQL", Attempt: 1})
+	mute.tell(upload(mute, "p"), created(mute), task.MainTaskConverged{TaskID: mute.id.String(), Revision: 1}) // no status is a bad one
+	last := write(t, log, early, mute)
+	start(t, NewRunner(log, pool, blobs, Options{}))
+	reach(t, pool, last)
+	want := folded(t, everything(t, log))
+	registry := NewRegistry(pool, log, blobs)
+	require.NoError(t, registry.look(ctx, &verifyCursor{Model: 1}, func(l *look) error {
+		for _, s := range []*story{early, mute} {
+			require.NoError(t, l.storedTasks(ctx, `task_id = $1`, func(stored task.State) {
+				require.NotEqual(t, trend.Of(want[s.id.String()]), trend.Of(stored))
+			}, pgUUID(s.id)))
+		}
+		return nil
+	}))
+	found, _ := verifyAll(t, registry, rand.New(rand.NewPCG(1, 1)), Verification{})
+	require.Empty(t, found)
+	_, err := pool.Exec(ctx, `update rm_1.rollups set n = n + 1 where measure = 'SILENT' and type = 'SQL'`)
+	require.NoError(t, err)
+	found, _ = verifyAll(t, registry, rand.New(rand.NewPCG(1, 1)), Verification{})
+	require.Len(t, found, 1)
+	require.Equal(t, "rollups", found[0].Table)
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
 )
 
@@ -73,10 +72,11 @@ func (w *writer) apply(ctx context.Context, events []arrived, upTo eventstore.Po
 }
 
 func (w *writer) applyAll(ctx context.Context, events []arrived, upTo eventstore.Position) error {
-	if err := w.load(ctx, events); err != nil {
+	before, wanted := w.atHand(events, nil)
+	if err := w.recall(ctx, wanted, before); err != nil {
 		return err
 	}
-	b, stop := fold(events, w.position, w.skips, w.known.get)
+	b, stop := fold(events, w.position, w.skips, before.get)
 	if stop == nil {
 		b.upTo = upTo
 	}
@@ -94,14 +94,10 @@ func (w *writer) applyAll(ctx context.Context, events []arrived, upTo eventstore
 	return nil
 }
 
-// load finds the states of the tasks that events touch and that are not at hand.
-func (w *writer) load(ctx context.Context, events []arrived) error {
-	return w.recall(ctx, w.missing(events, nil))
-}
-
-// missing are the first of events of each task whose state is neither known nor in b.
-func (w *writer) missing(events []arrived, b *batch) []*arrived {
-	var wanted []*arrived
+// atHand are the states that are known, of the tasks that events touch and that are not
+// in b; wanted are the first of events of each of the other tasks.
+func (w *writer) atHand(events []arrived, b *batch) (known states, wanted []*arrived) {
+	known = make(states)
 	asked := make(map[eventstore.ID]bool)
 	for i := range events {
 		r := &events[i]
@@ -109,25 +105,28 @@ func (w *writer) missing(events []arrived, b *batch) []*arrived {
 			continue
 		}
 		asked[r.task] = true
-		if _, have := w.known.get(r.task); !have && r.Revision > 0 { // a first fact has nothing before it
+		if old, ok := w.known.get(r.task); ok {
+			known[r.task] = old
+		} else if r.Revision > 0 { // a first fact has nothing before it
 			wanted = append(wanted, r)
 		}
 	}
-	return wanted
+	return known, wanted
 }
 
 // recallStreams is how many tasks' streams are read side by side.
 const recallStreams = 16
 
-// recall folds the tasks of these events from their streams, up to the events.
-func (w *writer) recall(ctx context.Context, wanted []*arrived) error {
+// recall folds the tasks of these events from their streams, up to the events, and adds
+// them to known.
+func (w *writer) recall(ctx context.Context, wanted []*arrived, known states) error {
 	if len(wanted) == 0 {
 		return nil
 	}
 	if err := w.recallSkips(ctx, wanted); err != nil {
 		return err
 	}
-	found := make([]*change, len(wanted))
+	found := make([]remembered, len(wanted))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(recallStreams)
 	for i, a := range wanted {
@@ -139,40 +138,56 @@ func (w *writer) recall(ctx context.Context, wanted []*arrived) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for _, c := range found {
-		if c != nil {
-			w.known.put(c.id, c.after, c.weight)
+	for i, r := range found {
+		if r.state.Facts > 0 || r.err != nil {
+			known[wanted[i].task] = r
 		}
 	}
 	return nil
 }
 
-// history folds what a task's stream holds before an event; nil if that is nothing.
-func (w *writer) history(ctx context.Context, a *arrived) (*change, error) {
-	b := newBatch(0, w.skips)
+// history folds what a task's stream holds before an event. A fact in it that cannot be
+// folded was, by another version or before the stream was cut: the task, and it alone,
+// halts at its next one.
+func (w *writer) history(ctx context.Context, a *arrived) (out remembered, err error) {
+	b, met := newBatch(0, w.skips), false
 	for r, err := range w.log.ReadStream(ctx, a.Stream, 0) {
 		if eventstore.IsNotFound(err) || eventstore.IsDeleted(err) {
 			break // the event tells that there is a gap
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the stream of task %s: %w", a.task, err)
+			return out, fmt.Errorf("read the stream of task %s: %w", a.task, err)
 		}
-		if r.Position >= a.Position {
+		if met = r.Position >= a.Position; met {
 			break
 		}
 		earlier := read(r)
 		if err := b.add(&earlier, unknown); err != nil {
-			return nil, halted(w.model, r, err)
+			return remembered{err: halted(w.model, r, err)}, nil
 		}
-		b.ended = b.ended[:0] // nothing of it is written once more
+		c := b.tasks[a.task]
+		out.state, out.weight, out.facts = c.after, c.weight, c.facts
+		c.touched, b.ended, b.dead = c.touched[:0], b.ended[:0], deadLetters{} // nothing of it is written once more
 	}
-	return b.tasks[a.task], nil
+	if !met && out.state.Facts > 0 { // read from a node that is behind the one that delivered it
+		return out, &eventstore.UnavailableError{Op: "read the stream of task " + a.task.String(),
+			Err: fmt.Errorf("it ends in front of revision %d, which was delivered", a.Revision)}
+	}
+	for _, s := range b.skipped {
+		if !s.refused { // nor what recallSkips found
+			out.skipped = append(out.skipped, s)
+		}
+	}
+	return out, nil
 }
 
 // unknown knows no task.
-func unknown(eventstore.ID) (task.State, bool) { return task.State{}, false }
+func unknown(eventstore.ID) (remembered, bool) { return remembered{}, false }
 
-// recallSkips finds out which of the facts that were passed by Postgres had refused.
+const skippedOf = `select position from skips where task_id = any($1)`
+
+// recallSkips finds out which facts were passed by. They are again, whatever a newer
+// version or Postgres would say of them now.
 func (w *writer) recallSkips(ctx context.Context, wanted []*arrived) error {
 	if len(w.skips) == 0 {
 		return nil
@@ -181,7 +196,7 @@ func (w *writer) recallSkips(ctx context.Context, wanted []*arrived) error {
 	for i, a := range wanted {
 		ids[i] = a.task
 	}
-	rows, err := w.conn.Query(ctx, `select position from skips where task_id = any($1)`, uuids(ids))
+	rows, err := w.conn.Query(ctx, skippedOf, uuids(ids))
 	if err != nil {
 		return fmt.Errorf("load skipped facts: %w", err)
 	}

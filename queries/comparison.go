@@ -128,7 +128,11 @@ func onlyIn(ctx context.Context, tx pgx.Tx, in, notIn any, types []string, first
 	})
 }
 
-// agedVersions is how many versions of a project the ages of findings are told from.
+// agedVersions is how many versions of a project the ages of findings are told from. Of
+// all there are, it would take as long as the project is old: how many findings were
+// fixed, and after what time, every report says a little of. A table of it would want a
+// row for each finding that ever was, written to with each report, and would still not
+// know what was pruned.
 const agedVersions = 200
 
 // FindingAgesQuery asks how long findings of a project have been there.

@@ -147,6 +147,14 @@ func TestQuestionsAreAnsweredByIndex(t *testing.T) {
 			_, _, err := q.TopRules(ctx, queries.TopRulesQuery{From: newest.AddDate(0, 0, -30), To: newest, Project: "p7"})
 			return err
 		},
+		"ages of findings": func() error {
+			_, err := q.FindingAges(ctx, queries.FindingAgesQuery{Project: "p7"})
+			return err
+		},
+		"ages of findings that are fixed": func() error {
+			_, err := q.FindingAges(ctx, queries.FindingAgesQuery{Project: "p7", Type: "SQL", Fixed: true})
+			return err
+		},
 		"new findings": func() error {
 			_, _, err := q.Findings(ctx, []queries.TaskID{{}}, queries.FindingsQuery{State: queries.FindingNew})
 			return err

@@ -253,3 +253,53 @@ func FuzzDecode(f *testing.F) {
 		_ = task.Fold([]task.Recorded{{At: time.Unix(1, 0), Fact: fact}})
 	})
 }
+
+// anyFacts draws what Decide would refuse, too: history is not up for debate.
+func anyFacts(t *rapid.T) (log []task.Recorded) {
+	names, attempts := rapid.SampledFrom([]string{"SQL", "EXCEL", "MADE_UP"}), rapid.IntRange(-1, 3)
+	for revision := range rapid.IntRange(1, 40).Draw(t, "facts") {
+		name, attempt := names.Draw(t, "type"), attempts.Draw(t, "attempt")
+		fact := rapid.SampledFrom([]task.Fact{
+			zip, created, task.Unreadable{Type: "X"}, task.MainTaskCancelled{Reason: "r"},
+			task.SubTaskDeclined{Type: name, Code: "NO"},
+			task.SubTaskConsidered{Type: name, Try: attempt, Scanner: us},
+			task.SubTaskStarted{Type: name, Attempt: attempt, Reason: "r", Scanner: us},
+			task.SubTaskCompleted{Type: name, Attempt: attempt, Result: task.Pass, Report: &task.Blob{Key: "k"}},
+			task.SubTaskFailed{Type: name, Attempt: attempt, Kind: task.Check, Summary: &report.Counts{Error: 1}},
+			task.SubTaskFailed{Type: name, Attempt: attempt, Kind: task.Error, Parked: true, Coverage: &task.Coverage{Seen: 1}},
+			task.SubTaskRetryRequested{Type: name, After: attempt},
+			task.SubTaskDiscarded{Type: name, Attempt: attempt, Reason: "r"},
+			task.WindowClosed{Cause: task.Settled, ClosedAt: start.Add(time.Duration(attempt) * time.Second)},
+			task.MainTaskConverged{Revision: attempt, Verdict: task.Verdict{Status: task.Failed, Observed: []string{name}}},
+		}).Draw(t, "fact")
+		log = append(log, task.Recorded{ID: fact.Key(), Revision: uint64(revision), Position: uint64(revision), At: start.Add(time.Duration(revision) * time.Second), Fact: fact})
+	}
+	return log
+}
+
+// The state of a task is remembered, written and folded on from at the same time: of a
+// clone, nothing that is applied may be seen in the other.
+func TestAppliedToACloneIsEvolvedAndNothingIsShared(t *testing.T) {
+	text := func(s task.State) string {
+		text, err := json.Marshal(s)
+		require.NoError(t, err)
+		return string(text)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var states []task.State
+		var texts []string
+		var s task.State
+		for _, r := range anyFacts(t) {
+			before := text(s)
+			evolved, inPlace := task.Evolve(s, r), s.Clone()
+			inPlace.Apply(r)
+			require.Equal(t, evolved, inPlace)
+			require.Equal(t, before, text(s))
+			states, texts = append(states, s), append(texts, before)
+			s = inPlace
+		}
+		for i := range states { // whatever came later
+			require.Equal(t, texts[i], text(states[i]))
+		}
+	})
+}
