@@ -35,15 +35,30 @@ func newBox(ctx context.Context, d *Definition, programs, private []string) (box
 	defer cancel()
 	noView := error(errNotEntered)
 	if entered {
+		base, err := viewOf(&Definition{}, nil, private)
+		if err != nil {
+			return box{}, err
+		}
+		full, err := viewOf(d, programs, private)
+		if err != nil {
+			return box{}, err
+		}
 		for _, kind := range kinds {
-			b := box{flags: kind | syscall.CLONE_NEWNS}
-			var err error
-			if b.view, err = viewOf(&Definition{}, nil, private); err != nil {
-				return b, err
-			}
+			b := box{flags: kind | syscall.CLONE_NEWNS, view: base}
 			if noView = b.try(ctx); noView == nil {
-				b.view, err = viewOf(d, programs, private)
-				return b, err
+				b.view = full
+				return b, nil
+			}
+		}
+		for _, kind := range kinds {
+			b := box{flags: kind | syscall.CLONE_NEWNS, view: base.withProcesses()}
+			if b.try(ctx) == nil {
+				b.view = full.withProcesses()
+				b.exposed = report.Text{
+					En: fmt.Sprintf("it can see the processes of this machine and their command lines, which may hold passwords: the system gives it no /proc of its own (%v). Let the container hide no part of /proc, or keep passwords in variables of the environment", noView),
+					Zh: fmt.Sprintf("可看到本机进程及其命令行（其中可能含有密码）：系统无法为其提供独立的 /proc（%v）。请让容器不要屏蔽 /proc 的任何部分，或将密码放在环境变量中", noView),
+				}
+				return b, nil
 			}
 		}
 	}

@@ -64,7 +64,7 @@ func (v *view) enter(socket int) error {
 	if err := mount("tmpfs", root, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=755,size=4m"); err != nil {
 		return err
 	}
-	for _, step := range []func(root string) error{v.scratch, v.machine, devices, people, v.readOnly, v.hide} {
+	for _, step := range []func(root string) error{v.scratch, v.machine, devices, v.processes, people, v.readOnly, v.hide} {
 		if err := step(root); err != nil {
 			return err
 		}
@@ -73,6 +73,9 @@ func (v *view) enter(socket int) error {
 		return err
 	}
 	if err := takeRoot(root); err != nil {
+		return err
+	}
+	if err := ownInput(); err != nil {
 		return err
 	}
 	scratch, err := syscall.Open(seenScratch, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
@@ -156,8 +159,8 @@ func copyFolder(from, to string) error {
 	})
 }
 
-// machine shows what is to be seen of it. Folders come before what is in them, which
-// is there then.
+// machine shows what is to be seen of it, and is still there: a package of the system
+// may have been upgraded since we started.
 func (v *view) machine(root string) error {
 	for path, to := range v.Links {
 		if err := os.MkdirAll(root+filepath.Dir(path), 0o755); err != nil {
@@ -167,6 +170,10 @@ func (v *view) machine(root string) error {
 			return err
 		}
 	}
+	v.Show = slices.DeleteFunc(v.Show, func(path string) bool {
+		_, err := os.Stat(path)
+		return errors.Is(err, fs.ErrNotExist)
+	})
 	for _, path := range v.outermost() {
 		if err := show(path, root+path, syscall.MS_REC); err != nil {
 			return err
@@ -209,11 +216,15 @@ func show(path, at string, flags uintptr) error {
 	return mount(path, at, "", syscall.MS_BIND|flags, "")
 }
 
-// devices are those that hold nothing, and the processes of this namespace. Where the
-// system shows these to nobody (a container that hides a part of /proc) there are none.
+// devices are those that hold nothing.
 func devices(root string) error {
 	for _, name := range []string{"null", "zero", "full", "random", "urandom"} {
-		if err := show("/dev/"+name, root+"/dev/"+name, 0); err != nil {
+		at := root + "/dev/" + name
+		if err := show("/dev/"+name, at, 0); err != nil {
+			return err
+		}
+		// A device is written as ever; its mode and owner are not.
+		if err := mount("", at, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY|syscall.MS_NOSUID|syscall.MS_NOEXEC, ""); err != nil {
 			return err
 		}
 	}
@@ -222,11 +233,31 @@ func devices(root string) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// processes are those of this namespace, unless the machine's are shown. They cannot be
+// written, as root may set there what the kernel does.
+func (v *view) processes(root string) error {
+	if v.sees("/proc") {
+		return nil
+	}
 	if err := os.Mkdir(root+"/proc", 0o755); err != nil {
 		return err
 	}
-	// Not to be written: root may set what the kernel does there.
-	_ = syscall.Mount("proc", root+"/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC|syscall.MS_RDONLY, "")
+	return mount("proc", root+"/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC|syscall.MS_RDONLY, "")
+}
+
+// ownInput makes standard input the box's own /dev/null: root could change the mode of
+// the machine's through the one that it inherited.
+func ownInput() error {
+	null, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err == nil {
+		err = syscall.Dup3(null, 0, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("open /dev/null: %w", err)
+	}
 	return nil
 }
 
@@ -386,6 +417,10 @@ func giveUp() error {
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0); errno != 0 {
 		return fmt.Errorf("give up capabilities: %w", errno)
 	}
+	// The session's keyring may hold tickets and keys. Where the kernel has none, or does
+	// not let us, there is none to be had.
+	const joinNewKeyring = 1 // KEYCTL_JOIN_SESSION_KEYRING
+	_, _, _ = syscall.RawSyscall(syscall.SYS_KEYCTL, joinNewKeyring, 0, 0)
 	// That we end with whoever started us was said to the first thread, and this may be
 	// another. Who has ended already does not take what we send next.
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0); errno != 0 {

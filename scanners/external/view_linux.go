@@ -97,6 +97,12 @@ func viewOf(d *Definition, programs, private []string) (*view, error) {
 	return v, nil
 }
 
+// withProcesses is the view with the machine's own /proc.
+func (v view) withProcesses() *view {
+	v.Show = slices.Sorted(slices.Values(append(slices.Clone(v.Show), "/proc")))
+	return &v
+}
+
 // sees reports whether a path is shown already.
 func (v *view) sees(path string) bool {
 	for at := range v.Links {

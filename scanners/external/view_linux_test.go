@@ -70,6 +70,9 @@ func TestACommandMayChangeNothingOfTheMachine(t *testing.T) {
 		`grep NoNewPrivs /proc/self/status`:                                                "NoNewPrivs:\t1",
 		`ls -d /proc/[0-9]* | wc -l | sed 's/^[1-9]$/few/'`:                                "few",
 		`ls -l /proc/self/fd | grep -c socket`:                                             "0",
+		`chmod 666 /dev/null`:                                                              "Read-only file system",
+		`chmod 666 /proc/self/fd/0`:                                                        "Read-only file system",
+		`touch /proc/self/fd/0`:                                                            "Read-only file system",
 		`echo x >/dev/null && head -c 4 /dev/urandom | wc -c`:                              "4",
 		`echo x >/tmp/x && cat /tmp/x /var/tmp/x`:                                          "x",
 		`id -un`: "factgate",
@@ -211,6 +214,28 @@ func TestACommandThatCannotBeShutInIsToldOf(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	require.Equal(t, "/root", got[0].Message.En)
+}
+
+// What the kernel refuses is said, and the command runs all the same.
+func TestWhatTheKernelRefusesIsSaid(t *testing.T) {
+	for script, says := range map[string][]string{
+		`exec "$0"`: {"", ""},
+		`mount -t tmpfs x /proc/irq && exec unshare --user --map-user=1000 --map-group=1000 "$0"`:                            {"see the processes of this machine", "可看到本机进程"},
+		`echo 0 >/proc/sys/user/max_mnt_namespaces && exec "$0"`:                                                             {"no file system of its own", "系统无法为其提供独立的文件系统"},
+		`echo 0 >/proc/sys/user/max_user_namespaces && exec "$0"`:                                                            {"", ""}, // it is root
+		`echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$0"`: {"the system gives no namespaces", "系统不提供命名空间"},
+	} {
+		cmd := exec.CommandContext(t.Context(), "unshare", "-Urmpf", "--mount-proc", "sh", "-c", script, os.Args[0])
+		cmd.Env = append(os.Environ(), asVictim+"=0")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s: %s", script, out)
+		lines := strings.Split(string(out), "\n")
+		require.Len(t, lines, 3, script)
+		for i := range says {
+			require.Contains(t, lines[i], says[i], script)
+			require.Equal(t, says[i] == "", lines[i] == "", "%s: %s", script, out)
+		}
+	}
 }
 
 func FuzzMounts(f *testing.F) {

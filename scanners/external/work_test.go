@@ -17,7 +17,8 @@ import (
 	"github.com/factgate/factgate/internal/zippkg"
 )
 
-// asVictim tells a process of this binary to scan with a command that does not end.
+// asVictim tells a process of this binary to say how exposed a command is, and to scan
+// with one that takes so many seconds.
 const asVictim = "FACTGATE_TEST_VICTIM"
 
 func victim() {
@@ -28,10 +29,12 @@ func victim() {
 	must(w.Close())
 	pkg, err := zippkg.Open(bytes.NewReader(b.Bytes()), int64(b.Len()), zippkg.Limits{})
 	must(err)
-	d, err := Parse(strings.NewReader("type: X\ncommand: [sleep, \"" + os.Getenv(asVictim) + "\"]\nfiles: [a.txt]\noutput: {format: sarif}\n"))
+	d, err := Parse(strings.NewReader("type: X\ncommand: [sleep, \"" + os.Getenv(asVictim) + "\"]\nfiles: [a.txt]\noutput: {format: lines, pattern: '(?P<path>[^:]+):(?P<message>.*)'}\n"))
 	must(err)
 	s, err := New(context.Background(), d)
 	must(err)
+	fmt.Println(s.Exposed().En)
+	fmt.Println(s.Exposed().Zh)
 	_, err = s.Scan(context.Background(), pkg, &findings{})
 	must(err)
 	os.Exit(0)
