@@ -138,15 +138,15 @@ func appendField(b []byte, column any, i int) []byte {
 		}
 	case []string:
 		return append(appendLength(b, len(column[i])), column[i]...)
-	case []*string:
-		if s := column[i]; s != nil {
-			return append(appendLength(b, len(*s)), *s...)
+	case []pgtype.Text:
+		if s := column[i]; s.Valid {
+			return append(appendLength(b, len(s.String)), s.String...)
 		}
 	case []int64:
 		return appendNumber(b, column[i])
-	case []*int64:
-		if n := column[i]; n != nil {
-			return appendNumber(b, *n)
+	case []pgtype.Int8:
+		if n := column[i]; n.Valid {
+			return appendNumber(b, n.Int64)
 		}
 	case []bool:
 		if b = appendLength(b, 1); column[i] {
@@ -155,9 +155,9 @@ func appendField(b []byte, column any, i int) []byte {
 		return append(b, 0)
 	case []time.Time:
 		return appendTime(b, column[i])
-	case []*time.Time:
-		if t := column[i]; t != nil {
-			return appendTime(b, *t)
+	case []pgtype.Timestamptz:
+		if t := column[i]; t.Valid {
+			return appendTime(b, t.Time)
 		}
 	case [][]string:
 		if column[i] != nil {

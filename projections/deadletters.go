@@ -82,7 +82,7 @@ func (d *deadLetters) args() ([]any, error) {
 		name, reason, reasonZH, scanner, state, by, why []string
 		attempt, position                               []int64
 		parkedAt                                        []time.Time
-		settledAt                                       []*time.Time
+		settledAt                                       []pgtype.Timestamptz
 	)
 	for _, r := range d.order {
 		who, err := jsonText(r.parked.Scanner)

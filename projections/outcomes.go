@@ -202,7 +202,7 @@ func (b *batch) queueOutcomes(ctx context.Context, statements *stage, blobs Blob
 		id, key, findings         []pgtype.UUID
 		name, result              []string
 		attempt, position         []int64
-		errs, warnings, notes     []*int64
+		errs, warnings, notes     []pgtype.Int8
 		at                        []time.Time
 		keys                      []pgtype.UUID
 		types, sums, rules, confs []string
@@ -229,7 +229,7 @@ func (b *batch) queueOutcomes(ctx context.Context, statements *stage, blobs Blob
 			found = digest.uuid()
 		}
 		findings = append(findings, found)
-		var x, y, z *int64
+		var x, y, z pgtype.Int8
 		if e.counts != nil {
 			x, y, z = number(e.counts.Error), number(e.counts.Warning), number(e.counts.Note)
 		}

@@ -26,9 +26,8 @@ where r.quarter = u.quarter and r.project_key = u.project_key and r.measure = u.
 func (b *batch) queueRollups(statements *stage) {
 	changed := map[trend.Key]int64{}
 	for _, c := range b.order {
-		for k, n := range trend.Difference(c.before, c.after) {
-			changed[k] += n
-		}
+		trend.Count(changed, c.after, 1)
+		trend.Count(changed, c.before, -1)
 	}
 	var add, drop rollupColumns
 	for _, k := range slices.SortedFunc(maps.Keys(changed), trend.Key.Compare) {

@@ -3,6 +3,8 @@ package projections
 import (
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"github.com/factgate/factgate/domain/scanner"
 	"github.com/factgate/factgate/domain/task"
 	"github.com/factgate/factgate/eventstore"
@@ -129,7 +131,7 @@ func (r *roster) queue(statements *stage) {
 			name, by, reason  []string
 			first             []int64
 			firstAt           []time.Time
-			enlisted, retired []*time.Time
+			enlisted, retired []pgtype.Timestamptz
 		)
 		for k, t := range r.types {
 			name, first, firstAt = append(name, k), append(first, int64(t.first)), append(firstAt, t.firstAt)
@@ -141,7 +143,7 @@ func (r *roster) queue(statements *stage) {
 	if len(r.instances) > 0 {
 		var (
 			name, instance, version, rules, config []string
-			online, heard, offline                 []*time.Time
+			online, heard, offline                 []pgtype.Timestamptz
 		)
 		for k, i := range r.instances {
 			name, instance, version = append(name, k.subTaskType), append(instance, k.instance), append(version, clean(i.Version))

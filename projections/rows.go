@@ -50,24 +50,24 @@ type taskColumns struct {
 	id                                                []pgtype.UUID
 	first                                             []int64
 	phase                                             []string
-	status                                            []*string
+	status                                            []pgtype.Text
 	project, version, fileName                        []string
 	size                                              []int64
 	sha256, uploadedBy                                []string
-	uploadedAt, createdAt, deadline                   []*time.Time
-	closedCause                                       []*string
-	closedAt                                          []*time.Time
-	closed                                            []*int64
-	convergedAt                                       []*time.Time
+	uploadedAt, createdAt, deadline                   []pgtype.Timestamptz
+	closedCause                                       []pgtype.Text
+	closedAt                                          []pgtype.Timestamptz
+	closed                                            []pgtype.Int8
+	convergedAt                                       []pgtype.Timestamptz
 	verdictID                                         []pgtype.UUID
-	verdict                                           []*string
+	verdict                                           []pgtype.Text
 	observed                                          [][]string
 	lastEventAt                                       []time.Time
 	errors, warnings, notes, late, revision, position []int64
-	decidedAt                                         []*time.Time
+	decidedAt                                         []pgtype.Timestamptz
 	rescanOf                                          []pgtype.UUID
-	cancelledReason                                   []*string
-	cancelledAt                                       []*time.Time
+	cancelledReason                                   []pgtype.Text
+	cancelledAt                                       []pgtype.Timestamptz
 	known                                             [][]string // nil is null
 	heard                                             [][]string
 }
@@ -86,16 +86,16 @@ func (r *taskColumns) add(c *change) error {
 	s := c.after
 	var (
 		up          task.ZipUploaded
-		status      *string
-		verdict     *string
+		status      pgtype.Text
+		verdict     pgtype.Text
 		verdictID   pgtype.UUID
 		deadline    = instant(s.Deadline())
-		closedCause *string
-		closedAt    *time.Time
-		closed      *int64
+		closedCause pgtype.Text
+		closedAt    pgtype.Timestamptz
+		closed      pgtype.Int8
 		counts      = s.Counts()
 		rescanOf    pgtype.UUID
-		withdrawn   *string
+		withdrawn   pgtype.Text
 		known       []string
 	)
 	if s.Uploaded != nil {
@@ -105,8 +105,7 @@ func (r *taskColumns) add(c *change) error {
 		rescanOf = pgUUID(id)
 	}
 	if s.Cancelled != nil {
-		reason := clean(s.Cancelled.Reason)
-		withdrawn = &reason
+		withdrawn = pgtype.Text{String: clean(s.Cancelled.Reason), Valid: true}
 	}
 	if s.Created != nil && s.Created.Known != nil {
 		known = s.Created.Known
@@ -115,15 +114,14 @@ func (r *taskColumns) add(c *change) error {
 		closedCause, closedAt = optional(string(s.Closed.Cause)), instant(s.Closed.ClosedAt)
 	}
 	if c.closed != 0 {
-		p := int64(c.closed)
-		closed = &p
+		closed = pgtype.Int8{Int64: int64(c.closed), Valid: true}
 	}
 	if s.Verdict != nil {
 		text, err := jsonText(s.Verdict)
 		if err != nil {
 			return err
 		}
-		status, verdict = optional(string(s.Verdict.Status)), &text
+		status, verdict = optional(string(s.Verdict.Status)), pgtype.Text{String: text, Valid: true}
 		if id, err := eventstore.ParseID(s.VerdictID); err == nil {
 			verdictID = pgtype.UUID{Bytes: id, Valid: true}
 		}
@@ -209,17 +207,17 @@ type subTaskColumns struct {
 	name, state                    []string
 	attempt                        []int64
 	scanner                        []string
-	startedAt, endedAt             []*time.Time
-	result, kind, reason, reasonZH []*string
+	startedAt, endedAt             []pgtype.Timestamptz
+	result, kind, reason, reasonZH []pgtype.Text
 	parked, retryWanted, late      []bool
-	errors, warnings, notes        []*int64
-	eligible, seen                 []*int64
-	degraded                       []*string
+	errors, warnings, notes        []pgtype.Int8
+	eligible, seen                 []pgtype.Int8
+	degraded                       []pgtype.Text
 	durationMS                     []int64
-	reportKey                      []*string
+	reportKey                      []pgtype.Text
 	reportState                    []string
-	becauseEN, becauseZH           []*string
-	configuration                  []*string
+	becauseEN, becauseZH           []pgtype.Text
+	configuration                  []pgtype.Text
 }
 
 func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState string) error {
@@ -227,11 +225,11 @@ func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState strin
 	if err != nil {
 		return err
 	}
-	var errs, warnings, notes, eligible, seen *int64
+	var errs, warnings, notes, eligible, seen pgtype.Int8
 	if t.Summary != nil {
 		errs, warnings, notes = number(t.Summary.Error), number(t.Summary.Warning), number(t.Summary.Note)
 	}
-	var degraded *string
+	var degraded pgtype.Text
 	if t.Coverage != nil {
 		eligible, seen = number(t.Coverage.Eligible), number(t.Coverage.Seen)
 		if len(t.Coverage.Degraded) > 0 {
@@ -239,14 +237,14 @@ func (r *subTaskColumns) add(id eventstore.ID, t task.SubTask, reportState strin
 			if err != nil {
 				return err
 			}
-			degraded = &text
+			degraded = pgtype.Text{String: text, Valid: true}
 		}
 	}
 	configuration, err := optionalJSON(t.Configuration)
 	if err != nil {
 		return err
 	}
-	var key *string
+	var key pgtype.Text
 	if t.Report != nil {
 		key = optional(clean(t.Report.Key))
 	}
@@ -303,7 +301,7 @@ type declineColumns struct {
 	name, code, reason, reasonZH, scanner []string
 	at                                    []time.Time
 	late                                  []bool
-	configuration                         []*string
+	configuration                         []pgtype.Text
 }
 
 func (r *declineColumns) add(id eventstore.ID, d task.Decline) error {
@@ -372,7 +370,7 @@ type findingColumns struct {
 	cell, pointer                        []string
 	suppressed                           []bool
 	identity                             []string
-	suppression                          []*string
+	suppression                          []pgtype.Text
 }
 
 func (r *findingColumns) add(id eventstore.ID, t task.SubTask, ordinal int, f report.Finding, identity report.Identity) {
@@ -395,7 +393,7 @@ func (r *findingColumns) add(id eventstore.ID, t task.SubTask, ordinal int, f re
 	r.identity = append(r.identity, string(identity))
 	suppression, err := optionalJSON(f.Suppression)
 	if err != nil {
-		suppression = nil // texts only: it cannot fail
+		suppression = pgtype.Text{} // texts only: it cannot fail
 	}
 	r.suppression = append(r.suppression, suppression)
 }
@@ -446,33 +444,20 @@ func scannerArgs(scanners map[string]*scannerRow) []any {
 func clean(s string) string { return strings.ReplaceAll(s, "\x00", "\uFFFD") }
 
 // optional is null for the empty string.
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
+func optional(s string) pgtype.Text { return pgtype.Text{String: s, Valid: s != ""} }
 
 // instant is null for the zero time.
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
+func instant(t time.Time) pgtype.Timestamptz { return pgtype.Timestamptz{Time: t, Valid: !t.IsZero()} }
 
-func number(n int) *int64 {
-	v := int64(n)
-	return &v
-}
+func number(n int) pgtype.Int8 { return pgtype.Int8{Int64: int64(n), Valid: true} }
 
 // optionalJSON is null for nil.
-func optionalJSON[T any](v *T) (*string, error) {
+func optionalJSON[T any](v *T) (pgtype.Text, error) {
 	if v == nil {
-		return nil, nil
+		return pgtype.Text{}, nil
 	}
 	text, err := jsonText(v)
-	return &text, err
+	return pgtype.Text{String: text, Valid: true}, err
 }
 
 func jsonText(v any) (string, error) {
@@ -503,12 +488,11 @@ func arrayText(list []string) string {
 }
 
 // arrayTexts writes many; nil is null.
-func arrayTexts(lists [][]string) []*string {
-	out := make([]*string, len(lists))
+func arrayTexts(lists [][]string) []pgtype.Text {
+	out := make([]pgtype.Text, len(lists))
 	for i, list := range lists {
 		if list != nil {
-			text := arrayText(list)
-			out[i] = &text
+			out[i] = pgtype.Text{String: arrayText(list), Valid: true}
 		}
 	}
 	return out

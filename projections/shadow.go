@@ -171,8 +171,8 @@ func shadowArgs(list []shadowed) []any {
 		id                     = make([]pgtype.UUID, n)
 		name, digest, recorded = make([]string, n), make([]string, n), make([]string, n)
 		version                = make([]int64, n)
-		status, rule, en, zh   = make([]*string, n), make([]*string, n), make([]*string, n), make([]*string, n)
-		due                    = make([]*time.Time, n)
+		status, rule, en, zh   = make([]pgtype.Text, n), make([]pgtype.Text, n), make([]pgtype.Text, n), make([]pgtype.Text, n)
+		due                    = make([]pgtype.Timestamptz, n)
 	)
 	for i, s := range list {
 		id[i], name[i], version[i], digest[i] = pgUUID(s.id), clean(s.ref.Name), int64(s.ref.Version), clean(s.ref.Digest)

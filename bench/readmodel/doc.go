@@ -28,7 +28,9 @@
 //	                       moment its empty tables stand until live.checkpoint, looked at
 //	                       every 2 ms, is at the end of the log
 //	message-db, all rows   message-db, its category function by 1,000, the next batch read and
-//	                       decoded while this one is written; a row in the same tables as ours
+//	                       decoded while this one is written; the same rows as ours in tasks,
+//	                       sub_tasks, declines, outcomes and rollups. It remembers every task
+//	                       for ever and asks no table what was there before
 //	message-db, task rows  the same with one row a task and nothing else
 //	Emmett, documents      its consumer, projector and single-stream projection of documents, one
 //	                       a task, in batches of the best size and without a pause between

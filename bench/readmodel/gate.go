@@ -190,9 +190,18 @@ func (g *gate) rebuild(ctx context.Context, profile string) (lab.Cell, time.Dura
 
 // verify looks whether every row is there.
 func (g *gate) verify(ctx context.Context) error {
-	return count(ctx, g.pool, g.tasks, map[string]int{
-		"live.tasks where status is not null": 1, "live.sub_tasks": subTasksPerTask, "live.declines": declinesPerTask,
-	})
+	rows := map[string]int{
+		"live.tasks where status is not null": 1, "live.sub_tasks": subTasksPerTask, "live.declines": declinesPerTask, "live.outcomes": outcomesPerTask,
+	}
+	for measure, each := range countsPerTask {
+		rows[counters("live", measure)] = each
+	}
+	return count(ctx, g.pool, g.tasks, rows)
+}
+
+// counters are rows, as many as the counters of a measure count.
+func counters(schema, measure string) string {
+	return fmt.Sprintf("(select from %s.rollups, generate_series(1, n) where measure = '%s') counted", schema, measure)
 }
 
 // count compares tables with how many rows a task has there.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/md5"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/factgate/factgate/bench/internal/lab"
+	"github.com/factgate/factgate/domain/trend"
 )
 
 // messageDB is the log in message-db and a reader of it that a good engineer would
@@ -25,6 +27,20 @@ type messageDB struct {
 	batch int
 	all   bool // also what Factgate's read model holds besides tasks
 	tasks int
+	seen  map[uuid.UUID]*seen // with all: each task that was ever met
+}
+
+// seen is what later facts of a task want to know of earlier ones. It is never
+// forgotten, so no table has to be asked for it.
+type seen struct {
+	sha256   string
+	scanners map[string]string // by type
+	at       time.Time
+	project  [16]byte
+	counted  map[string]trend.Key // by type, "" for the task: what it counts for now
+	known    []string
+	heard    map[string]time.Time // by type, at first
+	closed   bool
 }
 
 const messageDBName = "message-db"
@@ -76,9 +92,14 @@ create table fold.sub_tasks (
 	result text, kind text, reason text, warnings bigint, coverage json, duration_ms bigint not null, primary key (task_id, type));
 create table fold.declines (
 	task_id uuid not null, type text not null, code text not null, reason text not null, scanner json not null, at timestamptz not null, primary key (task_id, type));
-create table fold.facts (
-	task_id uuid not null, revision bigint not null, id uuid not null, type text not null, sub_task_type text, attempt bigint, position bigint not null,
-	recorded_at timestamptz not null, primary key (task_id, revision));`
+create table fold.outcomes (
+	task_id uuid not null, type text not null, attempt bigint not null, scan_key uuid not null, result text not null, warnings bigint,
+	ended_at timestamptz not null, position bigint not null, primary key (task_id, type, attempt));
+create index on fold.outcomes (scan_key, position);
+create table fold.rollups (
+	quarter timestamptz not null, project_key uuid not null, measure text not null, type text not null, outcome text not null, bin smallint not null,
+	n bigint not null, primary key (quarter, project_key, measure, type, outcome, bin));
+create index on fold.rollups (project_key, quarter);`
 
 func (m *messageDB) rebuild(ctx context.Context) (time.Duration, error) {
 	if _, err := m.pool.Exec(ctx, foldTables); err != nil {
@@ -97,6 +118,7 @@ func (m *messageDB) rebuild(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	defer reader.Release()
+	m.seen = map[uuid.UUID]*seen{}
 	begun := time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,7 +155,10 @@ func (m *messageDB) rebuild(ctx context.Context) (time.Duration, error) {
 	}
 	rows := map[string]int{"fold.tasks where status is not null": 1}
 	if m.all {
-		rows["fold.facts"], rows["fold.sub_tasks"], rows["fold.declines"] = factsPerTask, subTasksPerTask, declinesPerTask
+		rows["fold.outcomes"], rows["fold.sub_tasks"], rows["fold.declines"] = outcomesPerTask, subTasksPerTask, declinesPerTask
+		for measure, each := range countsPerTask {
+			rows[counters("fold", measure)] = each
+		}
 	}
 	return took, count(ctx, m.pool, m.tasks, rows)
 }
@@ -147,18 +172,23 @@ type fields struct {
 	Scanner, Coverage                              json.RawMessage
 	Result, Kind, Code, Reason, Cause, Status      string
 	Summary                                        *struct{ Warning int64 }
+	Known                                          []string
+	ClosedAt                                       time.Time
+	Revision                                       int64
 	DurationMS                                     int64
 }
 
 // foldBatch is a batch folded.
 type foldBatch struct {
 	all      bool
+	seen     map[uuid.UUID]*seen
 	events   int
 	upTo     int64
 	tasks    map[uuid.UUID]*foldTask
 	subTasks map[subTaskKey]*foldSubTask
 	declines [6][]any
-	facts    [8][]any
+	outcomes [8][]any
+	rollups  map[trend.Key]int64
 }
 
 type foldTask struct {
@@ -185,30 +215,26 @@ type foldSubTask struct {
 }
 
 func (m *messageDB) read(ctx context.Context, conn *pgx.Conn, from int64) (*foldBatch, error) {
-	f := &foldBatch{all: m.all, tasks: map[uuid.UUID]*foldTask{}, subTasks: map[subTaskKey]*foldSubTask{}}
-	rows, err := conn.Query(ctx, `select id, stream_name, type, position, global_position, data, time from get_category_messages('task', $1, $2)`, from, m.batch)
+	f := &foldBatch{all: m.all, seen: m.seen, tasks: map[uuid.UUID]*foldTask{}, subTasks: map[subTaskKey]*foldSubTask{}, rollups: map[trend.Key]int64{}}
+	rows, err := conn.Query(ctx, `select stream_name, type, position, global_position, data, time from get_category_messages('task', $1, $2)`, from, m.batch)
 	if err != nil {
 		return nil, err
 	}
-	var id, stream, kind string
+	var stream, kind string
 	var revision, position int64
 	var data []byte
 	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &stream, &kind, &revision, &position, &data, &at}, func() error {
-		eventID, err := uuid.Parse(id)
-		if err != nil {
-			return err
-		}
+	_, err = pgx.ForEachRow(rows, []any{&stream, &kind, &revision, &position, &data, &at}, func() error {
 		taskID, err := uuid.Parse(strings.TrimPrefix(stream, "task-"))
 		if err != nil {
 			return err
 		}
-		return f.fold(eventID, taskID, kind, revision, position, data, at.UTC())
+		return f.fold(taskID, kind, revision, position, data, at.UTC())
 	})
 	return f, err
 }
 
-func (f *foldBatch) fold(id, taskID uuid.UUID, kind string, revision, position int64, data []byte, at time.Time) error {
+func (f *foldBatch) fold(taskID uuid.UUID, kind string, revision, position int64, data []byte, at time.Time) error {
 	var v fields
 	if err := json.Unmarshal(data, &v); err != nil {
 		return err
@@ -223,9 +249,7 @@ func (f *foldBatch) fold(id, taskID uuid.UUID, kind string, revision, position i
 	t.at, t.revision, t.position = at, revision, position
 	var s *foldSubTask
 	if f.all {
-		for i, x := range []any{taskID, revision, id, kind, null(v.Type), v.Attempt, position, at} {
-			f.facts[i] = append(f.facts[i], x)
-		}
+		f.analyse(taskID, kind, &v, position, at)
 		switch kind {
 		case "SubTaskStarted", "SubTaskCompleted", "SubTaskFailed":
 			key := subTaskKey{taskID, v.Type}
@@ -275,6 +299,79 @@ func (f *foldBatch) fold(id, taskID uuid.UUID, kind string, revision, position i
 	return nil
 }
 
+// analyse adds what a fact says of many tasks: the outcome of an attempt, and what
+// the task counts for. It compares no outcome with earlier ones, as Factgate does.
+func (f *foldBatch) analyse(taskID uuid.UUID, kind string, v *fields, position int64, at time.Time) {
+	t := f.seen[taskID]
+	if t == nil {
+		t = &seen{at: at, scanners: map[string]string{}, counted: map[string]trend.Key{}, heard: map[string]time.Time{}}
+		f.seen[taskID] = t
+	}
+	counts := func(m trend.Measure, of, outcome string, bin int) {
+		k := trend.Key{Quarter: t.at.Truncate(trend.Quarter).Unix(), Project: t.project, Measure: m, Type: of, Outcome: trend.Outcome(outcome), Bin: bin}
+		f.rollups[k]++
+		if m == trend.Tasks || m == trend.SubTasks {
+			if old, ok := t.counted[of]; ok {
+				f.rollups[old]--
+			}
+			t.counted[of] = k
+		}
+	}
+	if v.Type != "" {
+		if _, ok := t.heard[v.Type]; !ok {
+			t.heard[v.Type] = at
+		}
+		if t.closed {
+			counts(trend.LateFacts, "", "", trend.NoBin)
+		}
+	}
+	switch kind {
+	case "ZipUploaded":
+		t.sha256, t.project = v.SHA256, trend.ProjectKey(v.Project)
+		counts(trend.Tasks, "", "OPEN", trend.NoBin)
+	case "MainTaskCreated":
+		t.known = v.Known
+	case "SubTaskDeclined":
+		counts(trend.SubTasks, v.Type, "DECLINED", trend.NoBin)
+	case "SubTaskStarted":
+		t.scanners[v.Type] = string(v.Scanner)
+		counts(trend.SubTasks, v.Type, "RUNNING", trend.NoBin)
+	case "SubTaskCompleted", "SubTaskFailed":
+		result := v.Result
+		switch {
+		case v.Kind == "CHECK":
+			result = "FAILED"
+		case v.Kind != "":
+			counts(trend.SubTasks, v.Type, "ERRORED", trend.NoBin)
+			return
+		}
+		counts(trend.SubTasks, v.Type, result, trend.Bin(v.DurationMS))
+		var warnings *int64
+		if v.Summary != nil {
+			warnings = &v.Summary.Warning
+		}
+		key := md5.Sum([]byte(t.sha256 + v.Type + t.scanners[v.Type]))
+		for i, x := range []any{taskID, v.Type, *v.Attempt, uuid.UUID(key), result, warnings, at, position} {
+			f.outcomes[i] = append(f.outcomes[i], x)
+		}
+	case "WindowClosed":
+		t.closed = true
+		counts(trend.Windows, "", v.Cause, trend.NoBin)
+		for _, name := range t.known {
+			counts(trend.Known, name, "", trend.NoBin)
+			if first, ok := t.heard[name]; !ok || first.After(v.ClosedAt) {
+				counts(trend.Silent, name, "", trend.NoBin)
+			}
+		}
+	case "MainTaskConverged":
+		bin := trend.Bin(at.Sub(t.at).Milliseconds())
+		if old, ok := t.counted[""]; ok && v.Revision > 1 {
+			bin = old.Bin
+		}
+		counts(trend.Tasks, "", v.Status, bin)
+	}
+}
+
 func null(s string) *string {
 	if s == "" {
 		return nil
@@ -300,8 +397,20 @@ func (f *foldBatch) write(ctx context.Context, tx pgx.Tx) error {
 			closed_at = coalesce(excluded.closed_at, tasks.closed_at), verdict = coalesce(excluded.verdict, tasks.verdict),
 			last_event_at = excluded.last_event_at, warnings = tasks.warnings + excluded.warnings, revision = excluded.revision, position = excluded.position`, arguments(c[:])...)
 	if f.all {
-		statements.Queue(`insert into fold.facts select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::timestamptz[])
-			on conflict do nothing`, arguments(f.facts[:])...)
+		if len(f.outcomes[0]) > 0 {
+			statements.Queue(`insert into fold.outcomes select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::timestamptz[], $8::bigint[])
+				on conflict do nothing`, arguments(f.outcomes[:])...)
+		}
+		if len(f.rollups) > 0 {
+			var c [7][]any
+			for k, n := range f.rollups {
+				for i, x := range []any{time.Unix(k.Quarter, 0), k.Project, string(k.Measure), k.Type, string(k.Outcome), k.Bin, n} {
+					c[i] = append(c[i], x)
+				}
+			}
+			statements.Queue(`insert into fold.rollups as r select * from unnest($1::timestamptz[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[])
+				on conflict (quarter, project_key, measure, type, outcome, bin) do update set n = r.n + excluded.n`, arguments(c[:])...)
+		}
 		if len(f.declines[0]) > 0 {
 			statements.Queue(`insert into fold.declines select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::json[], $6::timestamptz[])
 				on conflict do nothing`, arguments(f.declines[:])...)

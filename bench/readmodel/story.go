@@ -43,9 +43,14 @@ func taskID(i int) eventstore.ID {
 func projectOf(i int) string { return fmt.Sprintf("warehouse-%02d", i%projects) }
 
 // What every task has: rows in each table.
+// What every task counts for. All types are silent, as the facts are recorded long after
+// the time at which their window says it closed.
+var countsPerTask = map[string]int{"TASK": 1, "WINDOW": 1, "SUB_TASK": subTasksPerTask + declinesPerTask, "KNOWN": 6, "SILENT": 6, "LATE": 2}
+
 const (
 	subTasksPerTask = 5 // SQL, EXCEL, UNIT_TEST, LICENSE and, late, SECRETS
 	declinesPerTask = 2 // WEDATA, OPENAPI
+	outcomesPerTask = 5 // SQL's second attempt, and the others'
 )
 
 // story is all facts of a task, in the appends in which they are recorded. It is one

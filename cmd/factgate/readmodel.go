@@ -142,7 +142,7 @@ func (o *operation) printReadModels(list []readModelView) error {
 		p.say("%-6s %-8s %s", "%-6s %-8s %s", m.Name, m.State, m.progress(o.zh))
 		p.say("       begun %s by %s: %s (layout %d)", "       始于 %s，由 %s：%s（布局 %d）", m.BegunAt.Local().Format(minutes), m.By, m.Reason, m.Layout)
 		if !m.Readable {
-			p.say("       this server cannot read it: it is of another version", "       当前服务无法读取：属于其他版本")
+			p.say("       it is of another version: this server cannot read it, and only projectors of that version move it on", "       属于其他版本：当前服务无法读取，仅该版本的投影器会继续更新")
 		}
 		if h := m.Halted; h != nil {
 			p.say("       HALTED at position %s since %s: %s", "       停在位置 %s，自 %s：%s", h.Position, h.At.Local().Format(minutes), h.Reason)
@@ -157,6 +157,12 @@ func (o *operation) printReadModels(list []readModelView) error {
 
 // progress is a bar with words.
 func (m readModelView) progress(zh bool) string {
+	if !m.Readable { // nobody here can say how fast it gets on, if at all
+		if zh {
+			return "位置 " + m.Position
+		}
+		return "position " + m.Position
+	}
 	head, known := 0.0, false
 	at, err := strconv.ParseFloat(m.Position, 64)
 	if err == nil && m.Head != nil {

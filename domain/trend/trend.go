@@ -80,16 +80,24 @@ func (k Key) Compare(o Key) int {
 		cmp.Compare(k.Type, o.Type), cmp.Compare(k.Outcome, o.Outcome), cmp.Compare(k.Bin, o.Bin))
 }
 
-// Of returns what a task counts for; nil while there is no upload.
+// Of returns what a task counts for; nothing while there is no upload.
 func Of(s task.State) map[Key]int64 {
+	out := map[Key]int64{}
+	Count(out, s, 1)
+	return out
+}
+
+// Count adds what a task counts for to counters, so many times; -1 takes it away.
+// What the counters change by when a state does is the one after it and less the one
+// before.
+func Count(counters map[Key]int64, s task.State, times int64) {
 	if s.Uploaded == nil {
-		return nil
+		return
 	}
-	out := make(map[Key]int64, 2+len(s.SubTasks)+len(s.Declined))
 	quarter, project := s.UploadedAt.Truncate(Quarter).Unix(), ProjectKey(s.Uploaded.Project)
 	add := func(n int, m Measure, subTaskType string, o Outcome, bin int) {
 		if n != 0 {
-			out[Key{quarter, project, m, TypeKey(subTaskType), o, bin}] += int64(n)
+			counters[Key{quarter, project, m, TypeKey(subTaskType), o, bin}] += int64(n) * times
 		}
 	}
 	add(1, Tasks, "", taskOutcome(s), timeToVerdict(s))
@@ -119,7 +127,6 @@ func Of(s task.State) map[Key]int64 {
 	for name := range s.Declined {
 		add(1, SubTasks, name, SubTaskDeclined, NoBin)
 	}
-	return out
 }
 
 func taskOutcome(s task.State) Outcome {
@@ -168,20 +175,6 @@ func distinct(names []string) []string {
 	names = slices.Clone(names)
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// Difference is what the counters change by when a task's state does.
-func Difference(before, after task.State) map[Key]int64 {
-	out := Of(after)
-	for k, n := range Of(before) {
-		if out == nil {
-			out = map[Key]int64{}
-		}
-		if out[k] -= n; out[k] == 0 {
-			delete(out, k)
-		}
-	}
-	return out
 }
 
 // ProjectKey stands for a project's name, which may be longer than an index can
