@@ -33,7 +33,7 @@ func newBox(ctx context.Context, d *Definition, programs, private []string) (box
 	kinds := []uintptr{flags | syscall.CLONE_NEWUSER, flags} // the second needs root
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	noView := error(errNotEntered)
+	noView := errNotEntered
 	if entered {
 		base, err := viewOf(&Definition{}, nil, private)
 		if err != nil {

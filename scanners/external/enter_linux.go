@@ -110,7 +110,7 @@ func (v *view) scratch(root string) error {
 		return err
 	}
 	at := root + seenScratch
-	if err := os.Mkdir(at, 0o755); err != nil {
+	if err := os.Mkdir(at, 0o700); err != nil {
 		return err
 	}
 	const small = 100_000 // files of the command's own
@@ -118,7 +118,7 @@ func (v *view) scratch(root string) error {
 		return err
 	}
 	for _, folder := range []string{root + seenHome, at + "/tmp", root + "/tmp", root + "/var"} {
-		if err := os.Mkdir(folder, 0o755); err != nil {
+		if err := os.Mkdir(folder, 0o700); err != nil {
 			return err
 		}
 	}
@@ -163,7 +163,7 @@ func copyFolder(from, to string) error {
 // may have been upgraded since we started.
 func (v *view) machine(root string) error {
 	for path, to := range v.Links {
-		if err := os.MkdirAll(root+filepath.Dir(path), 0o755); err != nil {
+		if err := os.MkdirAll(root+filepath.Dir(path), 0o700); err != nil {
 			return err
 		}
 		if err := os.Symlink(to, root+path); err != nil {
@@ -199,14 +199,14 @@ func show(path, at string, flags uintptr) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
 		return err
 	}
 	if info.IsDir() {
-		err = os.MkdirAll(at, 0o755)
+		err = os.MkdirAll(at, 0o700)
 	} else {
 		var file *os.File
-		if file, err = os.OpenFile(at, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644); err == nil {
+		if file, err = os.OpenFile(at, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
 			err = file.Close()
 		}
 	}
@@ -242,7 +242,7 @@ func (v *view) processes(root string) error {
 	if v.sees("/proc") {
 		return nil
 	}
-	if err := os.Mkdir(root+"/proc", 0o755); err != nil {
+	if err := os.Mkdir(root+"/proc", 0o700); err != nil {
 		return err
 	}
 	return mount("proc", root+"/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC|syscall.MS_RDONLY, "")
@@ -263,7 +263,7 @@ func ownInput() error {
 
 // people names the user and nobody else.
 func people(root string) error {
-	if err := os.MkdirAll(root+"/etc", 0o755); err != nil {
+	if err := os.MkdirAll(root+"/etc", 0o700); err != nil {
 		return err
 	}
 	user := fmt.Sprintf("factgate:x:%d:%d::%s:/bin/sh\n", os.Getuid(), os.Getgid(), seenHome)
@@ -272,7 +272,7 @@ func people(root string) error {
 		if _, err := os.Lstat(root + "/etc/" + name); err == nil {
 			continue // readable says so
 		}
-		if err := os.WriteFile(root+"/etc/"+name, []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(root+"/etc/"+name, []byte(text), 0o600); err != nil {
 			return err
 		}
 	}
@@ -414,13 +414,16 @@ func giveUp() error {
 		pid     int32
 	}{version: version3}
 	var data [headerAndData]struct{ effective, permitted, inheritable uint32 }
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0); errno != 0 {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0) //nolint:gosec // what the kernel reads
+	if errno != 0 {
 		return fmt.Errorf("give up capabilities: %w", errno)
 	}
-	// The session's keyring may hold tickets and keys. Where the kernel has none, or does
-	// not let us, there is none to be had.
+	// The session's keyring may hold tickets and keys. Where keyrings are not there, or not
+	// to be used, the command cannot use it either.
 	const joinNewKeyring = 1 // KEYCTL_JOIN_SESSION_KEYRING
-	_, _, _ = syscall.RawSyscall(syscall.SYS_KEYCTL, joinNewKeyring, 0, 0)
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_KEYCTL, joinNewKeyring, 0, 0); errno != 0 && errno != syscall.ENOSYS && errno != syscall.EPERM {
+		return fmt.Errorf("leave the session's keyring: %w", errno)
+	}
 	// That we end with whoever started us was said to the first thread, and this may be
 	// another. Who has ended already does not take what we send next.
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0); errno != 0 {

@@ -190,10 +190,11 @@ func TestNothingOutlivesTheCommand(t *testing.T) {
 func TestAStopEndsTheCommand(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s := define(t, `sleep 600`, "")
+	pkg := pack(t, map[string]string{"a.txt": ""})
 	var out findings
 	done := make(chan error, 1)
 	go func() {
-		_, err := s.Scan(ctx, pack(t, map[string]string{"a.txt": ""}), &out)
+		_, err := s.Scan(ctx, pkg, &out)
 		done <- err
 	}()
 	stopped := fmt.Errorf("the process stops")
