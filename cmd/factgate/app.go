@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/factgate/factgate/commands"
 	"github.com/factgate/factgate/console"
 	"github.com/factgate/factgate/coordinator"
+	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/eventstore"
 	"github.com/factgate/factgate/eventstore/esdb"
 	"github.com/factgate/factgate/eventstore/node"
@@ -53,9 +55,19 @@ type config struct {
 	logger     *slog.Logger
 }
 
-// unconfined warns of a program that runs without being shut in.
-func (c config) unconfined(subTaskType, why string) {
-	c.logger.Warn("an external scanner runs with the network of this machine and may leave processes behind", "type", subTaskType, "why", why)
+// unconfined warns of a program that cannot be shut in.
+func (c config) unconfined(subTaskType string, exposed report.Text) {
+	c.logger.Warn("an external scanner is not shut in", "type", subTaskType, "exposed", exposed.En)
+}
+
+// private are the folders that no external scanner is to see.
+func (c config) private() (folders []string) {
+	for _, folder := range []string{c.data, c.blobs} {
+		if folder != "" && !strings.Contains(folder, "://") {
+			folders = append(folders, folder)
+		}
+	}
+	return folders
 }
 
 // app is a whole Factgate in one process. What it opened, it closes in reverse

@@ -29,7 +29,7 @@ does not, how to configure and how to suppress it. docs/rules/ is made from it.
 			if c.zh, err = chinese(cmd); err != nil {
 				return err
 			}
-			list, err := c.external.scanners(cmd.Context(), func(string, string) {})
+			list, err := c.external.scanners(cmd.Context(), func(string, report.Text) {})
 			if err != nil {
 				return err
 			}

@@ -145,7 +145,7 @@ func (k *check) embed(ctx context.Context) (stop func() error, err error) {
 	}
 	k.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	var a *app
-	if k.scanners, err = k.external.scanners(ctx, k.unconfined); err == nil {
+	if k.scanners, err = k.external.scanners(ctx, k.unconfined, k.private()...); err == nil {
 		a, err = start(ctx, k.config)
 	}
 	if err != nil {

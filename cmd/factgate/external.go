@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/scanners"
 	"github.com/factgate/factgate/scanners/external"
 )
@@ -27,9 +28,9 @@ func (e *externals) flag(cmd *cobra.Command) {
 		"YAML file that makes a scanner of another program, or a folder of such files; again for more (default: FACTGATE_EXTERNAL). See docs/scanners.md")
 }
 
-// scanners are the built-in ones and those of the files. tell hears of what runs
-// without being shut in.
-func (e *externals) scanners(ctx context.Context, tell func(subTaskType, why string)) ([]scanners.Scanner, error) {
+// scanners are the built-in ones and those of the files. tell hears of what cannot be
+// shut in; private are the folders that no program is to see.
+func (e *externals) scanners(ctx context.Context, tell func(subTaskType string, exposed report.Text), private ...string) ([]scanners.Scanner, error) {
 	list := scannerList()
 	for _, path := range e.paths {
 		files := []string{path}
@@ -51,12 +52,12 @@ func (e *externals) scanners(ctx context.Context, tell func(subTaskType, why str
 			if slices.Contains(typesOf(list), d.Type) {
 				return nil, fmt.Errorf("--external: %s: there is a scanner of type %s already; give this one another type", file, d.Type)
 			}
-			s, err := external.New(ctx, d)
+			s, err := external.New(ctx, d, private...)
 			if err != nil {
 				return nil, fmt.Errorf("--external: %s: %w", file, err)
 			}
-			if yes, why := s.Confined(); !yes {
-				tell(d.Type, why)
+			if exposed := s.Exposed(); exposed != (report.Text{}) {
+				tell(d.Type, exposed)
 			}
 			list = append(list, s)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/factgate/factgate/scanners"
 	"github.com/factgate/factgate/scanners/excel"
+	"github.com/factgate/factgate/scanners/external"
 	"github.com/factgate/factgate/scanners/openapi"
 	"github.com/factgate/factgate/scanners/sql"
 	"github.com/factgate/factgate/scanners/unittest"
@@ -55,6 +56,7 @@ type exit struct {
 func (e *exit) Error() string { return e.message }
 
 func main() {
+	external.Enter()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends us at once
 	err := root().ExecuteContext(ctx)

@@ -20,12 +20,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/factgate/factgate/examples"
+	"github.com/factgate/factgate/scanners/external"
 )
 
 // The test binary is factgate itself when it is told so: tests run it as users do.
 const asFactgate = "FACTGATE_TEST_RUN"
 
 func TestMain(m *testing.M) {
+	external.Enter() // a command is shut in by a process of this binary, which knows nothing of the environment
 	if os.Getenv(asFactgate) != "" {
 		main()
 		return

@@ -143,7 +143,7 @@ func (c *config) roleCommand(r role, cmd *cobra.Command) *cobra.Command {
 			debug.SetMemoryLimit(240 << 20)
 		}
 		if r == scannerRole {
-			list, err := c.external.scanners(cmd.Context(), c.unconfined)
+			list, err := c.external.scanners(cmd.Context(), c.unconfined, c.private()...)
 			if err != nil {
 				return err
 			}

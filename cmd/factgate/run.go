@@ -36,7 +36,7 @@ With --eventstore, --database and --blobs it uses servers of yours instead.` + s
 			if err := c.checkRetention(); err != nil {
 				return err
 			}
-			if c.scanners, err = c.external.scanners(cmd.Context(), c.unconfined); err != nil {
+			if c.scanners, err = c.external.scanners(cmd.Context(), c.unconfined, c.private()...); err != nil {
 				return err
 			}
 			return serveUntilStopped(cmd, c)

@@ -113,9 +113,13 @@ func (s *scan) chosen(ctx context.Context, types string) ([]scanners.Scanner, er
 	if !slices.Contains([]string{"text", "json", "sarif"}, s.format) {
 		return nil, fmt.Errorf("--format %q is not known; use text, json or sarif", s.format)
 	}
-	list, err := s.external.scanners(ctx, func(subTaskType, why string) {
+	list, err := s.external.scanners(ctx, func(subTaskType string, exposed report.Text) {
 		p := printer{w: s.notes, zh: s.zh}
-		p.say("%s runs with the network of this machine: %s", "%s 运行时可访问本机网络：%s", subTaskType, why)
+		text := exposed.En
+		if s.zh {
+			text = exposed.Zh
+		}
+		p.say("%s is not shut in: %s", "%s 未被隔离：%s", subTaskType, text)
 	})
 	if err != nil || strings.EqualFold(types, "all") {
 		return list, err

@@ -35,8 +35,11 @@ type Definition struct {
 	Exclude     []string          `yaml:"exclude"`
 	Environment map[string]string `yaml:"environment"`
 	Network     Network           `yaml:"network"`
-	Exit        Exit              `yaml:"exit"`
-	Output      Output            `yaml:"output"`
+	// Readable are folders and files of the machine that the command sees beside the
+	// system's, such as /opt/tools.
+	Readable []string `yaml:"readable"`
+	Exit     Exit     `yaml:"exit"`
+	Output   Output   `yaml:"output"`
 	// Severities are those of the command, in its own words, as ours; what is not
 	// listed is what Output.Severity says.
 	Severities map[string]report.Severity `yaml:"severities"`
@@ -46,6 +49,7 @@ type Definition struct {
 	pattern *regexp.Regexp
 	path    *regexp.Regexp // what of pattern stands for a path
 	digest  string
+	folder  string // that {here} stands for; empty if nothing says {here}
 }
 
 // Network says whether the command may use one.
@@ -95,6 +99,7 @@ const (
 type Limits struct {
 	Time   time.Duration `yaml:"time"`   // of the whole scan: 2m
 	Memory Size          `yaml:"memory"` // of all its processes together: 1GiB
+	Space  Size          `yaml:"space"`  // that it may write, beside its copy of the files: 256MiB
 	Output Size          `yaml:"output"` // that is read: 64MiB
 	Files  int           `yaml:"files"`  // that match: 10000
 	Bytes  Size          `yaml:"bytes"`  // of those, unpacked: 512MiB
@@ -141,8 +146,8 @@ func (s *Size) UnmarshalYAML(n *yaml.Node) error {
 // here stands in a definition for the folder of its file.
 const here = "{here}"
 
-// ParseFile is Parse for a file; {here} in its command, version and environment is its
-// folder.
+// ParseFile is Parse for a file; {here} in its command, version, environment and
+// readable is its folder.
 func ParseFile(name string) (*Definition, error) {
 	file, err := os.Open(name)
 	if err != nil {
@@ -157,13 +162,21 @@ func ParseFile(name string) (*Definition, error) {
 	if err != nil {
 		return nil, err
 	}
+	placed := func(text string) string { return strings.ReplaceAll(text, here, folder) }
+	for i, path := range d.Readable {
+		d.Readable[i] = filepath.Clean(placed(path))
+	}
 	for _, words := range [][]string{d.Command, d.Version} {
-		for i := range words {
-			words[i] = strings.ReplaceAll(words[i], here, folder)
+		for i, word := range words {
+			if words[i] = placed(word); words[i] != word {
+				d.folder = folder
+			}
 		}
 	}
 	for variable, value := range d.Environment {
-		d.Environment[variable] = strings.ReplaceAll(value, here, folder)
+		if d.Environment[variable] = placed(value); d.Environment[variable] != value {
+			d.folder = folder
+		}
 	}
 	return d, nil
 }
@@ -197,6 +210,9 @@ func Parse(r io.Reader) (*Definition, error) {
 	return d, d.complete()
 }
 
+// maxReadable keeps what a process is told small.
+const maxReadable = 100
+
 var typeName = regexp.MustCompile(`^[A-Z][A-Z0-9_-]{0,63}$`)
 
 // complete fills in defaults and refuses what makes no sense.
@@ -229,6 +245,16 @@ func (d *Definition) complete() error {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			refuse("environment: %q cannot be the name of a variable", name)
 		}
+	}
+	if len(d.Readable) > maxReadable {
+		refuse("readable: there are %d; name at most %d, such as a folder that holds them", len(d.Readable), maxReadable)
+	}
+	for i, path := range d.Readable {
+		if !filepath.IsAbs(path) && path != here && !strings.HasPrefix(path, here+"/") || strings.Contains(path, "\x00") {
+			refuse("readable: %q is no whole path; write it as /opt/tools, or {here}/rules", path)
+			continue
+		}
+		d.Readable[i] = filepath.Clean(path)
 	}
 	switch d.Network {
 	case "":
@@ -308,7 +334,7 @@ func (d *Definition) completeLimits() (wrong []error) {
 	for _, one := range []struct {
 		value     *Size
 		otherwise Size
-	}{{&l.Memory, 1 << 30}, {&l.Output, 64 << 20}, {&l.Bytes, 512 << 20}} {
+	}{{&l.Memory, 1 << 30}, {&l.Space, 256 << 20}, {&l.Output, 64 << 20}, {&l.Bytes, 512 << 20}} {
 		if *one.value == 0 {
 			*one.value = one.otherwise
 		}

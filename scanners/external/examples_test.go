@@ -1,6 +1,7 @@
 package external
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,8 +50,12 @@ func TestAnNpmLinterIsAScanner(t *testing.T) {
 	require.NoError(t, os.CopyFS(folder, os.DirFS(filepath.Join("..", "..", "examples", "external", "markdownlint"))))
 	modules := testbench.NodeModules(t, folder)
 	require.NoError(t, os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(folder, "node_modules")))
+	file := filepath.Join(folder, "markdownlint.yaml")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(text, "readable: [%q]\n", modules), 0o600))
 
-	s := example(t, filepath.Join(folder, "markdownlint.yaml"))
+	s := example(t, file)
 	require.Contains(t, s.Describe().Version, "0.17.2")
 	got, coverage, err := scan(t, s, map[string]string{"README.md": "# One\n\nfine\n", "docs/发布说明.md": "# One\n# Two\n"})
 	require.NoError(t, err)

@@ -37,14 +37,37 @@ type Scanner struct {
 	description scanners.Description
 }
 
-// New finds the command and asks it for its version. The error says what to install or
-// to mend.
-func New(ctx context.Context, d *Definition) (*Scanner, error) {
+// New finds the command and asks it for its version. Private are folders that the
+// command must never see, such as Factgate's data folder; they need not exist yet. The
+// error says what to install or to mend. What killed processes have left behind is
+// removed.
+func New(ctx context.Context, d *Definition, private ...string) (*Scanner, error) {
 	program, err := find(d.Command[0])
 	if err != nil {
 		return nil, fmt.Errorf("scanner %s: %w", d.Type, err)
 	}
-	s := &Scanner{definition: d, program: program, box: newBox(ctx, d.Network)}
+	programs := []string{program}
+	if len(d.Version) > 0 {
+		other, err := find(d.Version[0])
+		if err != nil {
+			return nil, fmt.Errorf("scanner %s: its version command: %w", d.Type, err)
+		}
+		programs = append(programs, other)
+	}
+	whole := make([]string, len(private))
+	for i, folder := range private {
+		if whole[i], err = filepath.Abs(folder); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.readable(whole); err != nil {
+		return nil, fmt.Errorf("scanner %s: %w", d.Type, err)
+	}
+	sweepWork()
+	s := &Scanner{definition: d, program: program}
+	if s.box, err = newBox(ctx, d, programs, whole); err != nil {
+		return nil, fmt.Errorf("scanner %s: %w", d.Type, err)
+	}
 	version, err := s.version(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("scanner %s: its version command: %w", d.Type, err)
@@ -57,9 +80,9 @@ func New(ctx context.Context, d *Definition) (*Scanner, error) {
 	return s, nil
 }
 
-// Confined reports whether the command runs in namespaces of its own. If it does not,
-// why says what keeps it from that.
-func (s *Scanner) Confined() (yes bool, why string) { return s.box.why == "", s.box.why }
+// Exposed says what the command can reach since the system does not let it be shut in,
+// and what to do about that. It is empty if the command is shut in.
+func (s *Scanner) Exposed() report.Text { return s.box.exposed }
 
 // Describe is part of scanners.Scanner.
 func (s *Scanner) Describe() scanners.Description { return s.description }
@@ -82,23 +105,26 @@ func (s *Scanner) version(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	home, err := os.MkdirTemp("", workPrefix)
+	w, err := newWork()
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = os.RemoveAll(home) }() // it is empty, or nearly
-	var out limited
-	out.left = 4 << 10
+	defer func() { _ = w.remove() }() // it is empty, or nearly
+	_, home := s.box.inside(w)
+	var out, errs limited
+	out.left, errs.left = 4<<10, 4<<10
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	code, err := s.box.run(ctx, call{
-		program: program, args: words[1:], folder: home, environment: s.environment(home), stdout: &out, stderr: io.Discard, memory: int64(s.definition.Limits.Memory),
+	e, err := s.box.run(ctx, call{
+		program: program, args: words[1:], work: w, folder: home, environment: s.environment(home), stdout: &out, stderr: &errs,
+		memory: int64(s.definition.Limits.Memory), space: int64(s.definition.Limits.Space),
 	})
-	switch {
-	case err != nil:
-		return "", err
-	case code != 0:
-		return "", fmt.Errorf("%s ended with exit code %d", strings.Join(words, " "), code)
+	if err != nil {
+		return "", fmt.Errorf("%w%s", err, s.box.hint())
+	}
+	e.close()
+	if e.code != 0 {
+		return "", fmt.Errorf("%s ended with exit code %d%s%s", strings.Join(words, " "), e.code, said(&errs, &out), s.box.hint())
 	}
 	return strings.TrimSpace(string(out.kept)), nil
 }
@@ -134,37 +160,32 @@ func (s *Scanner) Decide(ctx context.Context, pkg *zippkg.Package) (scanners.Dec
 
 func (s *Scanner) wants(f *zippkg.File) bool { return s.definition.matches(f.Path) }
 
-const workPrefix = "factgate-external-"
-
 // Scan copies the matched files, runs the command on them, and reads what it printed.
 func (s *Scanner) Scan(ctx context.Context, pkg *zippkg.Package, out scanners.Findings) (coverage task.Coverage, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.definition.Limits.Time,
 		fmt.Errorf("%s took longer than its %v; raise limits.time", s.definition.Name, s.definition.Limits.Time))
 	defer cancel()
-	work, err := os.MkdirTemp("", workPrefix)
+	w, err := newWork()
 	if err != nil {
 		return coverage, err
 	}
 	defer func() {
-		if gone := os.RemoveAll(work); err == nil {
+		if gone := w.remove(); err == nil {
 			err = gone
 		}
 	}()
-	files, err := s.unpack(ctx, pkg, filepath.Join(work, "files"), &coverage)
+	files, err := s.unpack(ctx, pkg, w.files(), &coverage)
 	if err != nil {
-		return coverage, err
-	}
-	home := filepath.Join(work, "home")
-	if err := os.Mkdir(home, 0o700); err != nil {
 		return coverage, err
 	}
 	known := map[string]bool{}
 	for _, f := range files {
 		known[f] = true
 	}
-	found := &collector{definition: s.definition, folder: filepath.Join(work, "files"), known: known}
+	folder, _ := s.box.inside(w)
+	found := &collector{definition: s.definition, folder: folder, known: known}
 	for bunch := range bunches(files, s.definition.Command) {
-		if err := s.call(ctx, bunch, home, found); err != nil {
+		if err := s.call(ctx, bunch, w, found); err != nil {
 			return coverage, err
 		}
 		coverage.Seen += len(bunch)
@@ -186,12 +207,9 @@ func byPlace(a, b report.Finding) int {
 	return a.Column - b.Column
 }
 
-// unpack copies the matched files below folder and returns their paths.
+// unpack copies the matched files into a folder and returns their paths.
 func (s *Scanner) unpack(ctx context.Context, pkg *zippkg.Package, folder string, coverage *task.Coverage) (files []string, err error) {
 	limits := s.definition.Limits
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		return nil, err
-	}
 	left := int64(limits.Bytes)
 	for _, f := range pkg.Files() {
 		if err := ctx.Err(); err != nil {
@@ -307,7 +325,7 @@ func (s *Scanner) environment(home string) []string {
 }
 
 // call runs the command on some of the files.
-func (s *Scanner) call(ctx context.Context, files []string, home string, found *collector) error {
+func (s *Scanner) call(ctx context.Context, files []string, w work, found *collector) error {
 	var args []string
 	for _, word := range s.definition.Command[1:] {
 		if word != filesHere {
@@ -320,15 +338,23 @@ func (s *Scanner) call(ctx context.Context, files []string, home string, found *
 	}
 	d := s.definition
 	out, errs := &limited{left: int64(d.Limits.Output)}, &limited{left: int64(d.Limits.Output)}
-	code, err := s.box.run(ctx, call{
-		program: s.program, args: args, folder: found.folder, environment: s.environment(home), stdout: out, stderr: errs, memory: int64(d.Limits.Memory),
+	folder, home := s.box.inside(w)
+	e, err := s.box.run(ctx, call{
+		program: s.program, args: args, work: w, folder: folder, environment: s.environment(home), stdout: out, stderr: errs,
+		memory: int64(d.Limits.Memory), space: int64(d.Limits.Space),
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.Name, err)
 	}
+	defer e.close()
+	code := e.code
 	clean, dirty := slices.Contains(d.Exit.Clean, code), slices.Contains(d.Exit.Findings, code)
 	if !clean && !dirty {
-		return fmt.Errorf("%s ended with exit code %d, which is neither clean nor findings%s", d.Name, code, said(errs, out))
+		hint := ""
+		if code == 126 || code == 127 { // shells and env say so of what is not there
+			hint = s.box.hint()
+		}
+		return fmt.Errorf("%s ended with exit code %d, which is neither clean nor findings%s%s", d.Name, code, said(errs, out), hint)
 	}
 	from := out
 	switch d.Output.From {
@@ -336,7 +362,7 @@ func (s *Scanner) call(ctx context.Context, files []string, home string, found *
 	case "stderr":
 		from = errs
 	default:
-		if from, err = s.written(found.folder, home); err != nil {
+		if from, err = s.written(e.folder); err != nil {
 			return err
 		}
 	}
@@ -366,26 +392,30 @@ func said(streams ...*limited) string {
 
 // written reads the file that the command was to write, which is then removed, so that
 // the next call's is its own.
-func (s *Scanner) written(folder, home string) (*limited, error) {
-	name := s.definition.Output.From
+func (s *Scanner) written(folder string) (*limited, error) {
+	from := s.definition.Output.From
+	name := path.Join("files", from)
+	if inHome, ok := strings.CutPrefix(from, "~/"); ok {
+		name = path.Join("home", inHome)
+	}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = root.Close() }() // only looked into
-	if inHome, ok := strings.CutPrefix(name, "~/"); ok {
-		if root, err = os.OpenRoot(home); err != nil {
-			return nil, err
-		}
-		name = inHome
-	}
-	file, err := root.Open(path.Clean(name))
+	defer func() { _ = root.Close() }()                                 // only looked into
+	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would be waited for
 	if err != nil {
-		return nil, fmt.Errorf("%s did not write %s: %w", s.definition.Name, s.definition.Output.From, err)
+		return nil, fmt.Errorf("%s did not write %s: %w", s.definition.Name, from, err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s did not write %s: there is something that is no file", s.definition.Name, from)
 	}
 	out := &limited{left: int64(s.definition.Limits.Output)}
-	_, err = io.Copy(out, file)
-	return out, errors.Join(err, file.Close(), root.Remove(path.Clean(name)))
+	if _, err := io.Copy(out, file); err != nil {
+		return nil, err
+	}
+	return out, root.Remove(name)
 }
 
 // limited keeps the first bytes that are written to it and forgets the rest.

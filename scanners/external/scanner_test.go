@@ -20,6 +20,15 @@ import (
 	"github.com/factgate/factgate/internal/zippkg"
 )
 
+// A process of this binary shuts itself in when it is told so.
+func TestMain(m *testing.M) {
+	Enter()
+	if os.Getenv(asVictim) != "" {
+		victim()
+	}
+	os.Exit(m.Run())
+}
+
 func pack(t testing.TB, files map[string]string) *zippkg.Package {
 	t.Helper()
 	var b bytes.Buffer
@@ -43,15 +52,20 @@ func (f *findings) Add(found report.Finding) { *f = append(*f, found) }
 // define makes a scanner of a shell script, which sees the files as its arguments.
 func define(t testing.TB, script, rest string) *Scanner {
 	t.Helper()
+	s, err := New(t.Context(), parsed(t, script, rest))
+	require.NoError(t, err)
+	return s
+}
+
+func parsed(t testing.TB, script, rest string) *Definition {
+	t.Helper()
 	text := "type: TEST\ncommand: [sh, -c, " + fmt.Sprintf("%q", script) + ", sh, \"{files}\"]\nfiles: [\"**/*.txt\"]\nexit: {clean: [0], findings: [1]}\n" + rest
 	if !strings.HasPrefix(rest, "output:") {
 		text += "output: {format: lines, pattern: '^(?P<path>[^:]+):(?P<line>\\d+):(?P<severity>\\w+):(?P<rule>\\w+):(?P<message>.*)$'}\n"
 	}
 	d, err := Parse(strings.NewReader(text))
 	require.NoError(t, err)
-	s, err := New(t.Context(), d)
-	require.NoError(t, err)
-	return s
+	return d
 }
 
 func scan(t testing.TB, s *Scanner, files map[string]string) (findings, task.Coverage, error) {
@@ -116,8 +130,7 @@ func TestTheCopyIsRemoved(t *testing.T) {
 func TestNoNetworkUnlessItIsAskedFor(t *testing.T) {
 	interfaces := func(network string) (names []string) {
 		s := define(t, `tail -n +3 /proc/self/net/dev | cut -d: -f1 | tr -d ' ' | sed 's/^/a.txt:1:note:DEV:/'`, "network: "+network+"\n")
-		yes, why := s.Confined()
-		require.True(t, yes, "these tests want a system with namespaces: %s", why)
+		require.Empty(t, s.Exposed(), "these tests want a system with namespaces")
 		got, _, err := scan(t, s, map[string]string{"a.txt": ""})
 		require.NoError(t, err)
 		for _, f := range got {
@@ -177,6 +190,7 @@ func TestNothingOutlivesTheCommand(t *testing.T) {
 func TestAStopEndsTheCommand(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s := define(t, `sleep 600`, "")
+	pkg := pack(t, map[string]string{"a.txt": ""})
 	var out findings
 	pkg := pack(t, map[string]string{"a.txt": ""})
 	done := make(chan error, 1)
