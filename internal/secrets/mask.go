@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 )
@@ -167,7 +168,7 @@ func authorized(s string, i int) (start, end int) {
 		}
 		if scheme == "basic " {
 			plain, err := base64.StdEncoding.DecodeString(s[start:end])
-			if err != nil || strings.IndexByte(string(plain), ':') < 0 {
+			if err != nil || bytes.IndexByte(plain, ':') < 0 {
 				return 0, 0
 			}
 		}

@@ -139,11 +139,11 @@ func (d *delivery) readBundle(ctx context.Context, manifest *zippkg.File) error 
 	// Tasks name their workflows, so these come first.
 	documents := append([]*document{b.manifest}, b.resources...)
 	known := map[*document]bool{}
-	for _, add := range []func(context.Context, *document, *node) bool{d.addWorkflows, d.addTasks} {
+	for _, add := range []func(*document, *node) bool{d.addWorkflows, d.addTasks} {
 		for _, doc := range documents {
 			for _, root := range doc.roots {
 				for _, n := range []*node{root, root.get("resources")} {
-					if add(ctx, doc, n) {
+					if add(doc, n) {
 						known[doc] = true
 					}
 				}
@@ -186,7 +186,7 @@ func (n *node) resources() []*node {
 }
 
 // addWorkflows reads all but the tasks.
-func (d *delivery) addWorkflows(_ context.Context, doc *document, n *node) bool {
+func (d *delivery) addWorkflows(doc *document, n *node) bool {
 	known := n.count([]string{"resourcefiles", "alarms", "events"}) > 0
 	for _, kind := range []string{"workflows", "triggerworkflows"} {
 		at := n.get(kind)
@@ -218,14 +218,14 @@ func (d *delivery) addWorkflows(_ context.Context, doc *document, n *node) bool 
 	return known
 }
 
-func (d *delivery) addTasks(ctx context.Context, doc *document, n *node) bool {
+func (d *delivery) addTasks(doc *document, n *node) bool {
 	known := false
 	for _, kind := range []string{"workflows", "triggerworkflows"} {
 		for _, r := range n.get(kind).resources() {
 			for _, t := range r.get("tasks").resources() {
 				if t.kind == object {
 					known = true
-					d.addBundleTask(ctx, doc, t, d.loose[bundleFlow(doc.bundle, orElse(r.key, r.get("workflowid", "id").text()))])
+					d.addBundleTask(doc, t, d.loose[bundleFlow(doc.bundle, orElse(r.key, r.get("workflowid", "id").text()))])
 				}
 			}
 		}
@@ -235,7 +235,7 @@ func (d *delivery) addTasks(ctx context.Context, doc *document, n *node) bool {
 		known = known || at != nil
 		for _, r := range at.resources() {
 			if r.kind == object {
-				d.addBundleTask(ctx, doc, r, nil)
+				d.addBundleTask(doc, r, nil)
 			}
 		}
 	}
@@ -251,7 +251,7 @@ func orElse(s, otherwise string) string {
 
 func bundleFlow(b *bundle, id string) string { return "bundle\x00" + b.folder + "\x00" + id }
 
-func (d *delivery) addBundleTask(ctx context.Context, doc *document, n *node, around *flow) {
+func (d *delivery) addBundleTask(doc *document, n *node, around *flow) {
 	if around == nil {
 		belongs := n.get("workflowid", "workflow", "workflowkey", "workflowname")
 		if belongs == nil {
