@@ -192,7 +192,6 @@ func TestAStopEndsTheCommand(t *testing.T) {
 	s := define(t, `sleep 600`, "")
 	pkg := pack(t, map[string]string{"a.txt": ""})
 	var out findings
-	pkg := pack(t, map[string]string{"a.txt": ""})
 	done := make(chan error, 1)
 	go func() {
 		_, err := s.Scan(ctx, pkg, &out)
