@@ -12,8 +12,8 @@ import (
 // Bounds of what is received ahead of the fold, and of a batch in which Postgres has
 // refused something.
 const (
-	aheadEvents   = 2_048
-	aheadBytes    = 4 << 20
+	aheadEvents   = 16_384
+	aheadBytes    = 16 << 20
 	carefulEvents = 500
 	maxReports    = 2_000 // in a batch: they are read while its transaction is open
 )
