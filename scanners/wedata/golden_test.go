@@ -2,7 +2,6 @@ package wedata_test
 
 import (
 	"encoding/base64"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,11 +10,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/factgate/factgate/domain/report"
 	"github.com/factgate/factgate/scanners"
+	"github.com/factgate/factgate/scanners/scannertest"
 	"github.com/factgate/factgate/scanners/wedata"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // readCase takes a case apart: a line "-- PATH --" begins a file of the package, and
 // «code» stands for code in base64, with \n for line ends.
@@ -53,30 +52,13 @@ func withCode(line string) string {
 // scan runs a package through the scanner and writes all that it says.
 func scan(t testing.TB, s scanners.Scanner, files map[string]string) string {
 	t.Helper()
-	pkg := openPackage(t, files)
-	decision, err := s.Decide(t.Context(), pkg)
-	require.NoError(t, err)
-	var out strings.Builder
-	if !decision.TakesPart() {
-		fmt.Fprintf(&out, "declined %s\n  %s\n  %s\n", decision.Code(), decision.Reason().En, decision.Reason().Zh)
-		return out.String()
-	}
-	var found gathered
-	coverage, err := s.Scan(t.Context(), pkg, &found)
-	require.NoError(t, err)
-	fmt.Fprintf(&out, "takes part: %d of %d read\n", coverage.Seen, coverage.Eligible)
-	for _, d := range coverage.Degraded {
-		require.Regexp(t, `\p{Han}`, d.ReasonZH, d.Reason)
-		fmt.Fprintf(&out, "degraded %s: %s\n  %s\n", d.Path, d.Reason, d.ReasonZH)
-	}
-	for _, f := range found {
-		fmt.Fprintf(&out, "%s %s %s:%d:%d", f.Rule, f.Severity, f.Path, f.Line, f.Column)
+	return scannertest.Said(t, s, openPackage(t, files), func(f report.Finding) string {
+		place := fmt.Sprintf("%s:%d:%d", f.Path, f.Line, f.Column)
 		if f.InnerLine > 0 {
-			fmt.Fprintf(&out, " inner %d:%d", f.InnerLine, f.InnerColumn)
+			place += fmt.Sprintf(" inner %d:%d", f.InnerLine, f.InnerColumn)
 		}
-		fmt.Fprintf(&out, " %s [%s]\n  %s\n  %s\n", f.Pointer, f.Anchor, f.Message.En, f.Message.Zh)
-	}
-	return out.String()
+		return place + " " + f.Pointer
+	})
 }
 
 // Each testdata/RULE/NAME.case is a package, and NAME.want what the scanner says of
@@ -101,13 +83,7 @@ func TestCases(t *testing.T) {
 			case "good":
 				require.NotContains(t, got, "\n"+rule+" ")
 			}
-			want := strings.TrimSuffix(path, ".case") + ".want"
-			if *update {
-				require.NoError(t, os.WriteFile(want, []byte(got), 0o644))
-			}
-			golden, err := os.ReadFile(want)
-			require.NoError(t, err)
-			require.Equal(t, string(golden), got)
+			scannertest.Golden(t, strings.TrimSuffix(path, ".case")+".want", got)
 		})
 	}
 	for _, r := range s.(scanners.Catalogued).Rules() {
