@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -36,17 +35,9 @@ type event struct {
 
 func (e event) stream() string { return task.Category + "-" + e.task.String() }
 
-// taskID numbers tasks; the same in every run. It is a UUID of version 7, as uploads
-// get: the milliseconds of the upload, and noise.
+// taskID numbers tasks; the same in every run.
 func taskID(i int) eventstore.ID {
-	id := eventstore.DeriveID(eventstore.ID{}, fmt.Sprintf("bench/readmodel/%d", i))
-	at := uint64(uploadedAt(i).UnixMilli())
-	binary.BigEndian.PutUint64(id[:8], at<<16|7<<12|uint64(id[6]&0x0f)<<8|uint64(id[7]))
-	return id
-}
-
-func uploadedAt(i int) time.Time {
-	return time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * time.Second)
+	return eventstore.DeriveID(eventstore.ID{}, fmt.Sprintf("bench/readmodel/%d", i))
 }
 
 func projectOf(i int) string { return fmt.Sprintf("warehouse-%02d", i%projects) }
@@ -75,7 +66,7 @@ func story(i int) [][]event {
 		}
 		return hex.EncodeToString(b)
 	}
-	at := uploadedAt(i)
+	at := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * time.Second)
 	text := id.String()
 	key := "sha256/" + digest()
 	ruleSet := task.RuleSetRef{Name: "default", Version: 1, Digest: scannerDigests["default"]}
